@@ -1,0 +1,81 @@
+//! The router: from a prompt to the cheapest model that will do, and back with text, tokens, exact cost and the reason.
+//!
+//! [`invoke`] routes and asks, [`route`] only routes, [`health`] says that all is well. A request is read in [`request`] and
+//! answered in [`answer`].
+
+use std::sync::Arc;
+
+use aws_sdk_bedrockruntime::Client;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::{StatusCode, Uri};
+use serde::Serialize;
+use shared::config::Config;
+use shared::error::Error;
+use shared::http::{Call, MAX_BODY, json, problem};
+
+pub mod answer;
+pub mod invoke;
+pub mod request;
+pub mod route;
+
+/// What every call needs.
+#[derive(Debug)]
+pub struct App {
+    /// The configuration.
+    pub config: Config,
+    /// The connection to Bedrock.
+    pub client: Client,
+}
+
+/// Every route of this function.
+pub const ROUTES: [&str; 3] = ["POST /invoke", "POST /route", "GET /health"];
+
+/// The routes, ready to serve.
+pub fn routes(app: App) -> Router {
+    Router::new()
+        .route("/invoke", post(invoke::invoke))
+        .route("/route", post(route::route))
+        .route("/health", get(health))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(Arc::new(app))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Health<'a> {
+    status: &'static str,
+    version: &'static str,
+    region: &'a str,
+    models: usize,
+    routes: [&'static str; 3],
+}
+
+/// `GET /health`: alive, and what it serves. It calls nothing.
+pub async fn health(State(app): State<Arc<App>>, call: Call) -> Response {
+    let health = Health {
+        status: if app.config.paused { "paused" } else { "ok" },
+        version: env!("CARGO_PKG_VERSION"),
+        region: &app.config.policy.region,
+        models: app.config.catalog.models.len(),
+        routes: ROUTES,
+    };
+    json(StatusCode::OK, &health, &call.request_id)
+}
+
+async fn not_found(call: Call, uri: Uri) -> Response {
+    problem(
+        &Error::NotFound {
+            path: uri.path().to_owned(),
+        },
+        &call.request_id,
+    )
+}
+
+async fn method_not_allowed(call: Call) -> Response {
+    problem(&Error::MethodNotAllowed, &call.request_id)
+}

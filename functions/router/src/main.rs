@@ -1,0 +1,22 @@
+//! The router's cold start: log, configuration, client, and then one call after the other.
+
+use lambda_http::tower::ServiceExt;
+use router::App;
+use shared::{bedrock, config::Config, http, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here and nowhere else"
+)]
+async fn main() -> Result<(), lambda_http::Error> {
+    let variable = |name: &str| std::env::var(name).ok();
+    telemetry::init(variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("LOG_LEVEL")));
+    let config = Config::from_lookup(variable)?;
+    let base_path = config.base_path.clone();
+    let routes = router::routes(App {
+        config,
+        client: bedrock::client().await,
+    });
+    lambda_http::run(routes.map_request(move |request| http::at_root(request, &base_path))).await
+}

@@ -1,0 +1,158 @@
+//! A stand-in for Amazon Bedrock's runtime API, on the wire.
+//!
+//! It takes what Bedrock takes and refuses what Bedrock refuses, in Bedrock's words (as observed, see `converse`). It answers
+//! at once with a text that says it is a simulation, and it can throttle, fail and be slow on demand (see [`faults`]).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use shared::catalog::Catalog;
+
+pub mod converse;
+pub mod faults;
+
+use faults::Faults;
+
+/// The stand-in's state.
+#[derive(Debug)]
+pub struct Bedrock {
+    /// The models it serves.
+    pub catalog: &'static Catalog,
+    /// The Region it plays.
+    pub region: String,
+    /// What it is told to do wrong.
+    pub faults: Faults,
+    requests: AtomicU64,
+}
+
+impl Bedrock {
+    /// A stand-in for a Region, with nothing wrong.
+    #[must_use]
+    pub fn new(region: impl Into<String>) -> Self {
+        Self {
+            catalog: Catalog::built_in(),
+            region: region.into(),
+            faults: Faults::default(),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// How many requests it has had.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// Its routes.
+pub fn routes(bedrock: Arc<Bedrock>) -> Router {
+    Router::new()
+        .route("/model/{id}/converse", post(answer))
+        .route(
+            "/_simulation/faults",
+            post(faults::add).delete(faults::clear),
+        )
+        .layer(DefaultBodyLimit::max(25_000_000))
+        .with_state(bedrock)
+}
+
+async fn answer(
+    State(bedrock): State<Arc<Bedrock>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let number = bedrock.requests.fetch_add(1, Ordering::Relaxed);
+    let fault = bedrock.faults.next(&id).await;
+    let result = match fault {
+        Some(refusal) => Err(refusal),
+        None => signed(&headers).and_then(|()| converse::converse(&bedrock, &id, &body)),
+    };
+    let mut response = result.map_or_else(Refusal::into_response, |reply| {
+        (StatusCode::OK, reply.to_string()).into_response()
+    });
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    if let Ok(id) = HeaderValue::from_str(&format!("simulated-{number}")) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+fn signed(headers: &HeaderMap) -> Result<(), Refusal> {
+    let authorization = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let known = |text: &str| text.starts_with("AWS4-HMAC-SHA256 ") || text.starts_with("Bearer ");
+    match authorization {
+        Some(text) if known(text) => Ok(()),
+        Some(_) | None => Err(Refusal::new(
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        )),
+    }
+}
+
+/// An error as Bedrock words it.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The exception's name.
+    pub code: String,
+    /// Its message.
+    pub message: String,
+}
+
+impl Refusal {
+    /// An error.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+
+    /// A request that is wrong.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new("ValidationException", message)
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.code.as_str() {
+            "ThrottlingException" | "ModelNotReadyException" => StatusCode::TOO_MANY_REQUESTS,
+            "ServiceUnavailableException" => StatusCode::SERVICE_UNAVAILABLE,
+            "InternalServerException" => StatusCode::INTERNAL_SERVER_ERROR,
+            "ModelErrorException" => StatusCode::FAILED_DEPENDENCY,
+            "ModelTimeoutException" => StatusCode::REQUEST_TIMEOUT,
+            "AccessDeniedException" | "MissingAuthenticationTokenException" => {
+                StatusCode::FORBIDDEN
+            }
+            "ResourceNotFoundException" => StatusCode::NOT_FOUND,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body: Value = json!({ "message": self.message });
+        let mut response = (self.status(), body.to_string()).into_response();
+        // The suffix is what the real service sends at times; clients must cut it off.
+        let kind = format!(
+            "{}:http://internal.amazon.com/coral/com.amazon.bedrock/",
+            self.code
+        );
+        if let Ok(kind) = HeaderValue::from_str(&kind) {
+            response.headers_mut().insert("x-amzn-errortype", kind);
+        }
+        response
+    }
+}

@@ -1,0 +1,124 @@
+//! `cargo run`: everything on a laptop. `cargo run -- ask "..."`: one prompt.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aws_sdk_bedrockruntime::Client;
+use axum::middleware::from_fn;
+use clap::{Parser, Subcommand};
+use local::ask::{Question, ask};
+use local::bedrock::Bedrock;
+use local::stack::{config, functions, listen, log, simulate};
+use shared::config::Config;
+use shared::telemetry;
+
+/// A model router for Amazon Bedrock, on this machine. Without a command it serves.
+#[derive(Parser)]
+#[command(name = "local", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Where the router listens.
+    #[arg(long, default_value_t = 8080, global = true)]
+    port: u16,
+    /// Where the stand-in for AWS listens.
+    #[arg(long, default_value_t = 8081, global = true)]
+    aws_port: u16,
+    /// The address for both; 0.0.0.0 to be reached from containers.
+    #[arg(long, default_value = "127.0.0.1", global = true)]
+    listen: IpAddr,
+    /// Use the real AWS, with the credentials and Region of the environment. This costs money.
+    #[arg(long, global = true)]
+    aws: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve every function on one port (the default).
+    Serve,
+    /// Route one prompt, ask the model, and print decision, answer, tokens and cost.
+    Ask(Question),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        None | Some(Command::Serve) => serve(&arguments).await,
+        Some(Command::Ask(question)) => ask_once(&arguments, question).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here and nowhere else"
+)]
+fn configuration() -> Result<Config, String> {
+    config(|name| std::env::var(name).ok())
+}
+
+async fn client(arguments: &Arguments, config: &Config, aws_port: u16) -> Result<Client, String> {
+    if arguments.aws {
+        return Ok(shared::bedrock::client().await);
+    }
+    let bedrock = Arc::new(Bedrock::new(&config.policy.region));
+    simulate(
+        bedrock,
+        listen(arguments.listen, aws_port, "--aws-port").await?,
+    )
+}
+
+async fn serve(arguments: &Arguments) -> Result<(), String> {
+    telemetry::init(Some("warn".into()));
+    let config = configuration()?;
+    let listener = listen(arguments.listen, arguments.port, "--port").await?;
+    let client = client(arguments, &config, arguments.aws_port).await?;
+    say(&greeting(arguments, &config))?;
+    let app = functions(config, client).layer(from_fn(log));
+    let stop = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stop)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+async fn ask_once(arguments: &Arguments, question: &Question) -> Result<(), String> {
+    telemetry::init(Some("error".into()));
+    let config = configuration()?;
+    // Any free port: this stand-in lives for one question.
+    let client = client(arguments, &config, 0).await?;
+    say(&ask(functions(config, client), question).await?)
+}
+
+fn greeting(arguments: &Arguments, config: &Config) -> String {
+    let router = format!("http://{}:{}", arguments.listen, arguments.port);
+    let region = &config.policy.region;
+    let aws = if arguments.aws {
+        format!("the real Amazon Bedrock in {region}")
+    } else {
+        format!(
+            "http://{}:{} (a simulation of {region}; no model is called)",
+            arguments.listen, arguments.aws_port
+        )
+    };
+    let routes = router::ROUTES.join(", ");
+    let try_it = format!("curl {router}/invoke -d '{{\"prompt\": \"Why is the sky blue?\"}}'");
+    format!(
+        "router   {router}\nroutes   {routes}\nBedrock  {aws}\ntry      {try_it}\n\nCtrl-C stops it."
+    )
+}
+
+fn say(text: &str) -> Result<(), String> {
+    writeln!(io::stdout(), "{text}").map_err(|error| error.to_string())
+}

@@ -1,0 +1,342 @@
+//! The edge to Bedrock: Converse JSON out and in, inside the real SDK call.
+//!
+//! The SDK signs, retries and encodes ids; its typed bodies are passed by. An interceptor puts our JSON into the request before
+//! it is signed and copies the reply's bytes once the SDK has judged them, so that nothing the SDK does not know yet is lost.
+#![allow(clippy::wildcard_enum_match_arm, reason = "the SDK's enums are open")]
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_config::{
+    BehaviorVersion, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
+};
+use aws_sdk_bedrockruntime::Client;
+use aws_sdk_bedrockruntime::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_bedrockruntime::config::{
+    Builder, ConfigBag, Intercept, RuntimeComponents, timeout::TimeoutConfig,
+};
+use aws_sdk_bedrockruntime::error::{
+    BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError,
+};
+use aws_sdk_bedrockruntime::operation::converse::ConverseError;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header::CONTENT_LENGTH};
+use serde::Serialize;
+
+/// The client of a function, from its environment: Region, credentials, endpoint. Nothing goes over the network here.
+pub async fn client() -> Client {
+    let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
+    Client::from_conf(tuned(Builder::from(&config)).build())
+}
+
+/// What every client of ours has: few retries, because the next candidate is the better one, and no stall detection, because
+/// models think silently.
+#[must_use]
+pub fn tuned(config: Builder) -> Builder {
+    let retries = RetryConfig::standard()
+        .with_max_attempts(2)
+        .with_initial_backoff(Duration::from_millis(200));
+    let stalls = StalledStreamProtectionConfig::disabled();
+    config
+        .retry_config(retries)
+        .stalled_stream_protection(stalls)
+}
+
+/// Asks a model over Converse and returns the reply's JSON as it came.
+///
+/// # Errors
+/// A [`Fault`], whatever went wrong; after `timeout` it is [`Outcome::TimedOut`].
+pub async fn converse(
+    client: &Client,
+    id: &str,
+    body: Bytes,
+    timeout: Duration,
+) -> Result<Bytes, Fault> {
+    let carrier = Carrier {
+        body,
+        reply: Arc::default(),
+    };
+    let reply = Arc::clone(&carrier.reply);
+    let limits = TimeoutConfig::builder().operation_timeout(timeout).build();
+    let call = client.converse().model_id(id).customize();
+    let call = call
+        .config_override(Builder::new().timeout_config(limits))
+        .interceptor(carrier);
+    call.send().await.map_err(|error| Fault::from_sdk(&error))?;
+    let reply = reply.get().cloned();
+    reply.ok_or_else(|| Fault::new(Outcome::Failed, "Bedrock's reply had no body"))
+}
+
+/// Carries one body each way.
+#[derive(Debug)]
+struct Carrier {
+    body: Bytes,
+    reply: Arc<OnceLock<Bytes>>,
+}
+
+impl Intercept for Carrier {
+    fn name(&self) -> &'static str {
+        "ConverseJson"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        *request.body_mut() = SdkBody::from(self.body.clone());
+        request.headers_mut().try_insert(
+            CONTENT_LENGTH.as_str(),
+            HeaderValue::from(self.body.len()).to_str()?.to_owned(),
+        )?;
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(body) = context.response().body().bytes() {
+            // Only the last attempt is deserialized into an answer, and a lock that is set already holds the same bytes.
+            let _ = self.reply.set(Bytes::copy_from_slice(body));
+        }
+        Ok(())
+    }
+}
+
+/// How a call to Bedrock ended when it brought no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// A quota of the account is used up.
+    Throttled,
+    /// The model is being loaded.
+    NotReady,
+    /// Bedrock lacks capacity.
+    Unavailable,
+    /// The model failed.
+    ModelError,
+    /// No answer in time.
+    TimedOut,
+    /// Bedrock refuses the request.
+    Invalid,
+    /// No permission, or no access to the model.
+    Denied,
+    /// Bedrock does not know the model, or not for this account.
+    NotFound,
+    /// Anything else: a broken connection, an internal error, a reply that cannot be read.
+    Failed,
+}
+
+impl Outcome {
+    /// The HTTP status that tells the caller.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Throttled | Self::NotReady => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Denied => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::ModelError | Self::Failed => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The word for it in problems and metrics.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::NotReady => "model-not-ready",
+            Self::Unavailable => "unavailable",
+            Self::ModelError => "model-error",
+            Self::TimedOut => "timed-out",
+            Self::Invalid => "refused-by-bedrock",
+            Self::Denied => "access-denied",
+            Self::NotFound => "model-not-found",
+            Self::Failed => "bedrock-failed",
+        }
+    }
+
+    /// A title for a problem.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Throttled => "Bedrock throttles this account",
+            Self::NotReady => "The model is being loaded",
+            Self::Unavailable => "Bedrock lacks capacity",
+            Self::ModelError => "The model failed",
+            Self::TimedOut => "No answer in time",
+            Self::Invalid => "Bedrock refused the request",
+            Self::Denied => "No access to the model",
+            Self::NotFound => "Bedrock does not know the model",
+            Self::Failed => "Bedrock failed",
+        }
+    }
+
+    /// Whether the fault lies with the moment, so that it passes.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        match self {
+            Self::Throttled
+            | Self::NotReady
+            | Self::Unavailable
+            | Self::ModelError
+            | Self::TimedOut
+            | Self::Failed => true,
+            Self::Invalid | Self::Denied | Self::NotFound => false,
+        }
+    }
+
+    /// Whether another model may succeed where this one did not.
+    #[must_use]
+    pub fn is_worth_another_model(self) -> bool {
+        self != Self::Invalid
+    }
+}
+
+/// One call to Bedrock and how it ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// The id that was invoked.
+    pub model_id: String,
+    /// `answered`, or the kind of [`Outcome`].
+    pub outcome: &'static str,
+    /// Milliseconds until it ended.
+    pub latency_ms: u64,
+}
+
+/// A call that brought no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of end it was.
+    pub outcome: Outcome,
+    /// Bedrock's own words, or ours where it had none.
+    pub message: String,
+    /// Status and code, or the chain of causes, for the log; it never holds a prompt.
+    pub cause: String,
+    /// Bedrock's wish, in seconds.
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl Fault {
+    /// A fault that we found ourselves.
+    pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            outcome,
+            cause: message.clone(),
+            message,
+            retry_after_seconds: None,
+        }
+    }
+
+    fn from_sdk(error: &SdkError<ConverseError>) -> Self {
+        let outcome = match error {
+            SdkError::TimeoutError(_) => Outcome::TimedOut,
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Outcome::TimedOut,
+            SdkError::ServiceError(service) => {
+                by_code(service.err().code(), service.raw().status().as_u16())
+            }
+            _ => Outcome::Failed,
+        };
+        let headers = error.raw_response().map(|response| response.headers());
+        let retry_after = headers.and_then(|headers| headers.get("retry-after"));
+        let message = error.message().unwrap_or(outcome.title()).to_owned();
+        let cause = match error.raw_response() {
+            Some(response) => format!(
+                "{} {}",
+                response.status().as_u16(),
+                error.code().unwrap_or("without a code")
+            ),
+            None => DisplayErrorContext(error).to_string(),
+        };
+        Self {
+            outcome,
+            message,
+            cause,
+            retry_after_seconds: retry_after.and_then(|seconds| seconds.parse().ok()),
+        }
+    }
+
+    /// What the caller is told. Bedrock's words about a request are the caller's to read; those about its own failures are not.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        let message = &self.message;
+        match self.outcome {
+            Outcome::Throttled => format!(
+                "every candidate is throttled ({message}); try again later or ask AWS for more quota"
+            ),
+            Outcome::NotReady => "the model is being loaded; try again in a moment".into(),
+            Outcome::Unavailable => {
+                "Bedrock has no capacity for the candidates right now; try again later".into()
+            }
+            Outcome::ModelError => {
+                "the model failed to process the request; try again or name another model".into()
+            }
+            Outcome::TimedOut => {
+                "no candidate answered in time; raise timeoutMs, or lower maxTokens".into()
+            }
+            Outcome::Invalid => format!("Bedrock says: {message}"),
+            Outcome::Denied => format!(
+                "Bedrock says: {message}. Check the function's permissions, and that the account has access to the model \
+                 (a third-party model needs a Marketplace subscription, Anthropic's also a use-case form)"
+            ),
+            Outcome::NotFound => format!("Bedrock says: {message}"),
+            Outcome::Failed => {
+                "the call to Bedrock failed; the log has the cause under the request id".into()
+            }
+        }
+    }
+}
+
+/// By Bedrock's error code in any letter case, else by status: codes are missing from some 429s and from HTML bodies.
+fn by_code(code: Option<&str>, status: u16) -> Outcome {
+    match code.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "throttlingexception" => Outcome::Throttled,
+        "modelnotreadyexception" => Outcome::NotReady,
+        "serviceunavailableexception" => Outcome::Unavailable,
+        "modelerrorexception" => Outcome::ModelError,
+        "modeltimeoutexception" => Outcome::TimedOut,
+        "validationexception" | "servicequotaexceededexception" => Outcome::Invalid,
+        "accessdeniedexception" => Outcome::Denied,
+        "resourcenotfoundexception" => Outcome::NotFound,
+        _ => match status {
+            400 | 413 => Outcome::Invalid,
+            401 | 403 => Outcome::Denied,
+            404 => Outcome::NotFound,
+            408 | 504 => Outcome::TimedOut,
+            429 => Outcome::Throttled,
+            503 => Outcome::Unavailable,
+            _ => Outcome::Failed,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_decides_and_else_the_status() {
+        for (code, status, outcome) in [
+            (Some("ThrottlingException"), 429, Outcome::Throttled),
+            (Some("throttlingException"), 400, Outcome::Throttled),
+            (Some("ModelErrorException"), 424, Outcome::ModelError),
+            (Some("SomethingNew"), 503, Outcome::Unavailable),
+            (None, 429, Outcome::Throttled),
+            (None, 500, Outcome::Failed),
+        ] {
+            assert_eq!(by_code(code, status), outcome);
+        }
+    }
+}

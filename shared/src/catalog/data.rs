@@ -1,0 +1,490 @@
+//! The shape of `models.json` and `routes.json`, as static tables and as files read at run time alike.
+//!
+//! The build script compiles this file too, so it names nothing but [`crate::usd`].
+
+use std::borrow::Cow;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::usd::{Rate, Usd};
+
+/// Text that is static in the built-in catalog and owned when read from a file.
+pub type Text = Cow<'static, str>;
+
+/// A list that is static in the built-in catalog and owned when read from a file.
+pub type List<T> = Cow<'static, [T]>;
+
+/// All models, the names they go by, and the routes that choose among them.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// Every model, living or dead.
+    pub models: List<Model>,
+    /// Every name of every model in lower case, sorted, with its index in `models`.
+    pub names: List<(Text, u16)>,
+    /// Token budgets of the tiers, in the order of [`Tier`].
+    pub tiers: List<TierTokens>,
+    /// Candidates by task and tier.
+    pub routes: List<Route>,
+}
+
+/// One Bedrock model and what is known of it. A missing fact is unknown, not false.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Model {
+    /// Bedrock's own id, without profile prefix: `anthropic.claude-opus-5-5`.
+    pub id: Text,
+    /// The short name that answers show: `claude-opus-5-5`.
+    pub name: Text,
+    /// Who made it.
+    pub provider: Text,
+    /// The line it belongs to.
+    pub family: Text,
+    /// What it does.
+    pub kind: Kind,
+    /// What it takes.
+    pub input: List<Modality>,
+    /// What it gives.
+    pub output: List<Modality>,
+    /// Token limits.
+    pub limits: Limits,
+    /// What it can and cannot do.
+    pub capabilities: Capabilities,
+    /// Prices, one entry a scope.
+    pub prices: List<Prices>,
+    /// Regions where the bare id can be called.
+    pub regions: List<Text>,
+    /// Inference profiles, the narrowest first.
+    pub profiles: List<Profile>,
+    /// Whether and how long it lives.
+    pub lifecycle: Lifecycle,
+    /// The id of the model that takes its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub successor: Option<Text>,
+    /// Further names a person would type.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub aliases: List<Text>,
+    /// Vectors it makes, for embedding models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Embedding>,
+    /// Where each group of facts is from, and of when.
+    pub sources: Sources,
+}
+
+fn is_empty<T: Clone>(list: &List<T>) -> bool {
+    list.is_empty()
+}
+
+/// What a model does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// Answers with text.
+    Text,
+    /// Makes vectors.
+    Embedding,
+    /// Makes images from text.
+    Image,
+    /// Changes images.
+    ImageEdit,
+    /// Orders documents by relevance.
+    Rerank,
+}
+
+/// A kind of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Modality {
+    /// Text.
+    Text,
+    /// Still images.
+    Image,
+    /// Moving images.
+    Video,
+    /// Speech and other sound.
+    Audio,
+    /// Vectors.
+    Embedding,
+}
+
+/// Token limits of a model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// Tokens of input and output together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u32>,
+    /// The largest `maxTokens` it accepts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u32>,
+}
+
+/// What a model can do: `true` or `false` where a source says so, else absent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capabilities {
+    /// Answers over Converse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub converse: Option<bool>,
+    /// Answers over ConverseStream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<bool>,
+    /// Takes a `system` prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<bool>,
+    /// Takes tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<bool>,
+    /// Takes tools while streaming.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streaming_tools: Option<bool>,
+    /// Takes `toolChoice`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<bool>,
+    /// Lets `toolChoice` force a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forced_tool_use: Option<bool>,
+    /// Takes document blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<bool>,
+    /// Can think before it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<bool>,
+    /// Thinks when nothing is said about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinks_by_default: Option<bool>,
+    /// Chooses its own thinking budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive_thinking: Option<bool>,
+    /// Cannot be kept from thinking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking_always_on: Option<bool>,
+    /// Takes `temperature`, `topP` and top-k.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling_parameters: Option<bool>,
+    /// Takes `temperature` and `topP` together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature_with_top_p: Option<bool>,
+    /// Lets a conversation end with an assistant turn to continue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assistant_prefill: Option<bool>,
+    /// Takes a JSON schema for its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structured_output: Option<bool>,
+    /// Takes `outputConfig`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_config: Option<bool>,
+    /// The highest effort it accepts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort_ceiling: Option<Text>,
+    /// Takes system messages within the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mid_conversation_system: Option<bool>,
+    /// Caches prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_caching: Option<bool>,
+    /// The shortest prompt that is cached, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_cache_min_tokens: Option<u32>,
+    /// Works with Bedrock Guardrails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<bool>,
+    /// Quota tokens that one output token costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_output_burndown: Option<u32>,
+}
+
+/// Prices in one scope. Token prices are USD per million tokens in JSON and pico-dollars per token inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Prices {
+    /// Which ids these prices are for.
+    pub scope: Scope,
+    /// Per input token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Rate>,
+    /// Per output token, thinking included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Rate>,
+    /// Per token read from the prompt cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Rate>,
+    /// Per token written to the prompt cache for five minutes.
+    #[serde(rename = "cacheWrite5m", skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Rate>,
+    /// Per token written to the prompt cache for an hour.
+    #[serde(rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Rate>,
+    /// At the flex service tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flex: Option<TierPrices>,
+    /// At the priority service tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<TierPrices>,
+    /// In batch jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<TierPrices>,
+    /// For the whole request once its input passes a threshold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_context: Option<LongContextPrices>,
+    /// Per image made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_image: Option<Usd>,
+    /// Per image read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_input_image: Option<Usd>,
+    /// Per rerank query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_query: Option<Usd>,
+    /// Per second of video read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_video_second: Option<Usd>,
+    /// Per second of audio read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_audio_second: Option<Usd>,
+}
+
+/// Token prices at another service tier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TierPrices {
+    /// Per input token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Rate>,
+    /// Per output token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Rate>,
+}
+
+/// Token prices of a request whose whole input, cached tokens included, is longer than a threshold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LongContextPrices {
+    /// Input tokens that are still priced normally.
+    pub above_tokens: u32,
+    /// Per input token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Rate>,
+    /// Per output token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Rate>,
+    /// Per token read from the prompt cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Rate>,
+    /// Per token written to the prompt cache for five minutes.
+    #[serde(rename = "cacheWrite5m", skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Rate>,
+    /// Per token written to the prompt cache for an hour.
+    #[serde(rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Rate>,
+}
+
+/// Where a call may run and what it is priced by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Text", into = "Text")]
+pub enum Scope {
+    /// The Region itself, by the bare id.
+    InRegion,
+    /// A geography, by a profile prefix such as `us` or `eu`.
+    Geo(Text),
+    /// Any commercial Region, by the `global` profile.
+    Global,
+}
+
+impl Scope {
+    /// As it stands in JSON: `in-region`, `global`, or the profile prefix.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::InRegion => "in-region",
+            Self::Geo(prefix) => prefix,
+            Self::Global => "global",
+        }
+    }
+}
+
+impl From<Text> for Scope {
+    fn from(text: Text) -> Self {
+        match text.as_ref() {
+            "in-region" => Self::InRegion,
+            "global" => Self::Global,
+            _ => Self::Geo(text),
+        }
+    }
+}
+
+impl From<Scope> for Text {
+    fn from(scope: Scope) -> Self {
+        Self::Owned(scope.as_str().to_owned())
+    }
+}
+
+/// A cross-Region inference profile.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Profile {
+    /// Its prefix.
+    pub scope: Scope,
+    /// Regions that it can be called from.
+    pub from: List<Text>,
+    /// Regions that it may run in; for `global`, any commercial Region.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub to: List<Text>,
+}
+
+/// Whether and how long a model lives. Dates are AWS's for the main commercial Regions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lifecycle {
+    /// The state on the catalog's day.
+    pub status: Status,
+    /// The first day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub launch: Option<Date>,
+    /// The day from which new customers are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<Date>,
+    /// The day from which the provider may charge more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extended_access: Option<Date>,
+    /// The first day on which calls fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_of_life: Option<Date>,
+    /// The day before which it will not end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_of_life_not_before: Option<Date>,
+    /// The endpoint family that serves it when `bedrock-runtime` does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Text>,
+}
+
+/// The state of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Status {
+    /// Open to all.
+    Active,
+    /// Closed to new customers; an end is set.
+    Legacy,
+    /// Gone.
+    EndOfLife,
+}
+
+/// The vectors an embedding model makes and the batches it takes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Embedding {
+    /// Lengths it can make.
+    pub dimensions: List<u32>,
+    /// The length when none is asked for.
+    pub default_dimensions: u32,
+    /// Texts per call.
+    pub max_batch: u32,
+    /// Tokens per text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_input_tokens: Option<u32>,
+    /// Characters per text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_input_characters: Option<u32>,
+    /// Images per call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_images: Option<u32>,
+    /// Megabytes per image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_image_mb: Option<u32>,
+    /// Element types it offers.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub types: List<Text>,
+    /// Truncation modes, in its own words.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub truncate: List<Text>,
+    /// The dialect of its request body.
+    pub body: Text,
+}
+
+/// Where each group of facts is from, and of when.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sources {
+    /// Of `regions` and `profiles`.
+    pub availability: Text,
+    /// Of `prices` and `limits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Text>,
+    /// Of `capabilities`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Text>,
+    /// Of `lifecycle`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<Text>,
+}
+
+/// How much model a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tier {
+    /// Lookups, labels, short answers.
+    Simple,
+    /// Explanations and ordinary writing.
+    Medium,
+    /// Analysis, design, hard code.
+    Complex,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Task {
+    /// Anything else.
+    General,
+    /// Putting things into given classes.
+    Classification,
+    /// Pulling facts out of a text.
+    Extraction,
+    /// Shortening a text.
+    Summarization,
+    /// Analysis, proof, design.
+    Reasoning,
+    /// Writing or reading code.
+    Coding,
+    /// Stories, slogans, copy.
+    Creative,
+    /// Answering from a given context.
+    Rag,
+    /// Making vectors; served by the embeddings endpoint.
+    Embedding,
+}
+
+/// The output tokens a tier is given and is expected to use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TierTokens {
+    /// `maxTokens` when the caller sets none.
+    pub max_tokens: u32,
+    /// Added for models that think by default.
+    pub thinking_tokens: u32,
+    /// What an answer is estimated to take.
+    pub expected_output_tokens: u32,
+    /// What thinking is estimated to take.
+    pub expected_thinking_tokens: u32,
+}
+
+/// The candidates of one task and tier, in order of preference.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The task it serves; `None` serves those without a route of their own.
+    pub task: Option<Task>,
+    /// The tier it serves; `None` serves all.
+    pub tier: Option<Tier>,
+    /// In order of preference for the balanced budget.
+    pub candidates: List<Ranked>,
+}
+
+/// A candidate with its place in the quality column.
+#[derive(Clone, Copy, Debug)]
+pub struct Ranked {
+    /// Index in [`Catalog::models`].
+    pub model: u16,
+    /// 0 to 100, ordinal.
+    pub quality: u8,
+}

@@ -1,0 +1,135 @@
+//! From the two JSON files to a [`Catalog`]: at build time for the built-in one, at start for a configured one.
+//!
+//! The build script compiles this file too.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::data::{Catalog, Model, Ranked, Route, Task, Text, Tier, TierTokens};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelsFile {
+    #[serde(rename = "about")]
+    _about: IgnoredAny,
+    #[serde(rename = "gathered")]
+    _gathered: IgnoredAny,
+    models: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoutesFile {
+    #[serde(rename = "about")]
+    _about: IgnoredAny,
+    tiers: Tiers,
+    quality: BTreeMap<String, u8>,
+    routes: Vec<RouteEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tiers {
+    simple: TierTokens,
+    medium: TierTokens,
+    complex: TierTokens,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteEntry {
+    task: Option<Task>,
+    tier: Option<Tier>,
+    candidates: Vec<String>,
+}
+
+/// Reads both files and checks that they fit each other.
+///
+/// # Errors
+/// When a file is not of its shape, a name is taken twice, a route or successor names an unknown model,
+/// a candidate has no quality, or a tier has no route; the text says which.
+pub fn load(models_json: &str, routes_json: &str) -> Result<Catalog, String> {
+    let models: ModelsFile =
+        serde_json::from_str(models_json).map_err(|e| format!("models: {e}"))?;
+    let routes: RoutesFile =
+        serde_json::from_str(routes_json).map_err(|e| format!("routes: {e}"))?;
+    let models = models.models;
+    let names = names(&models)?;
+    let index = |id: &str| {
+        let known = names.get(id).copied();
+        known.ok_or_else(|| format!("{id} is not the id of a model"))
+    };
+    for successor in models.iter().filter_map(|model| model.successor.as_deref()) {
+        index(successor)?;
+    }
+    let ranked = |id: &String| {
+        let quality = *routes
+            .quality
+            .get(id)
+            .ok_or_else(|| format!("{id} has no quality"))?;
+        Ok(Ranked {
+            model: index(id)?,
+            quality,
+        })
+    };
+    let mut table = Vec::new();
+    for route in &routes.routes {
+        let candidates: Result<Vec<_>, String> = route.candidates.iter().map(ranked).collect();
+        table.push(Route {
+            task: route.task,
+            tier: route.tier,
+            candidates: candidates?.into(),
+        });
+    }
+    for tier in [Tier::Simple, Tier::Medium, Tier::Complex] {
+        if !table
+            .iter()
+            .any(|route| route.task.is_none() && route.tier.is_none_or(|t| t == tier))
+        {
+            return Err(format!("no route serves the tier {tier:?} for every task"));
+        }
+    }
+    Ok(Catalog {
+        models: models.into(),
+        names: names
+            .into_iter()
+            .map(|(name, model)| (Text::Owned(name), model))
+            .collect(),
+        tiers: vec![
+            routes.tiers.simple,
+            routes.tiers.medium,
+            routes.tiers.complex,
+        ]
+        .into(),
+        routes: table.into(),
+    })
+}
+
+/// Every name in lower case with its model's index; a name belongs to one model. An id is known without its provider too,
+/// unless another model goes by that name.
+fn names(models: &[Model]) -> Result<BTreeMap<String, u16>, String> {
+    let mut names = BTreeMap::new();
+    let index = |index| u16::try_from(index).map_err(|_| "more than 65,536 models".to_owned());
+    for (at, model) in models.iter().enumerate() {
+        let own = [&model.id, &model.name]
+            .into_iter()
+            .chain(model.aliases.iter());
+        for name in own {
+            let at = index(at)?;
+            if names
+                .insert(name.to_lowercase(), at)
+                .is_some_and(|other| other != at)
+            {
+                return Err(format!("the name {name} stands for two models"));
+            }
+        }
+    }
+    for (at, model) in models.iter().enumerate() {
+        if let Some((_, short)) = model.id.split_once('.') {
+            names.entry(short.to_lowercase()).or_insert(index(at)?);
+        }
+    }
+    Ok(names)
+}

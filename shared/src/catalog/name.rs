@@ -1,0 +1,186 @@
+//! From whatever name a person would type to the model it stands for.
+
+use super::{Catalog, Model, Scope, Text};
+
+/// What a caller's name stands for.
+#[derive(Clone, Debug)]
+pub enum Named<'a> {
+    /// A model of the catalog.
+    Model(Reference<'a>),
+    /// An ARN that only AWS can resolve: an application profile, provisioned throughput, a prompt, an imported model.
+    Opaque,
+    /// Nothing known; the nearest names, best first.
+    Unknown(Vec<&'a str>),
+}
+
+/// A model, and the scope if the name spelt one out.
+#[derive(Clone, Debug)]
+pub struct Reference<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The scope of a profile id such as `us.…`, or in-region for a foundation-model ARN; `None` for a bare name.
+    pub scope: Option<Scope>,
+}
+
+impl Catalog {
+    /// The model with exactly this id, short name or alias, in any letter case.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Model> {
+        let name = name.to_lowercase();
+        let position = self
+            .names
+            .binary_search_by(|(known, _)| known.as_ref().cmp(&name))
+            .ok()?;
+        self.model(self.names.get(position)?.1)
+    }
+
+    /// What a name stands for: an id, short name or alias, a profile id with any prefix, or an ARN.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Named<'_> {
+        let name = name.trim();
+        let name = name.strip_prefix("bedrock/").unwrap_or(name);
+        if name.starts_with("arn:") {
+            return self.by_arn(name);
+        }
+        match self.reference(name) {
+            Some(reference) => Named::Model(reference),
+            None => Named::Unknown(self.nearest(name)),
+        }
+    }
+
+    fn reference(&self, name: &str) -> Option<Reference<'_>> {
+        // People write a version with a point where ids have a dash: claude-opus-5.5.
+        if let Some(model) = self
+            .find(name)
+            .or_else(|| self.find(&name.replace('.', "-")))
+        {
+            return Some(Reference { model, scope: None });
+        }
+        let (prefix, rest) = name.split_once('.')?;
+        let model = self.find(rest)?;
+        let scope = Scope::from(Text::Owned(prefix.to_lowercase()));
+        let known = self
+            .models
+            .iter()
+            .any(|m| m.prices_in(&scope).is_some() || m.profiles.iter().any(|p| p.scope == scope));
+        known.then_some(Reference {
+            model,
+            scope: Some(scope),
+        })
+    }
+
+    fn by_arn(&self, arn: &str) -> Named<'_> {
+        let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+        let reference = match resource.split_once('/') {
+            Some(("foundation-model", id)) => {
+                let model = self.find(id);
+                model.map(|model| Reference {
+                    model,
+                    scope: Some(Scope::InRegion),
+                })
+            }
+            Some(("inference-profile", id)) => self.reference(id),
+            Some(_) => return Named::Opaque,
+            None => return Named::Unknown(Vec::new()),
+        };
+        reference.map_or(Named::Opaque, Named::Model)
+    }
+
+    /// Up to three known names that look like this one.
+    fn nearest(&self, name: &str) -> Vec<&str> {
+        const ALIKE: f64 = 0.85;
+        let name = name.to_lowercase();
+        let likeness = |known: &str| strsim::jaro_winkler(&name, known);
+        let mut names: Vec<_> = self
+            .names
+            .iter()
+            .map(|(known, _)| (likeness(known), known.as_ref()))
+            .collect();
+        names.retain(|(likeness, _)| *likeness > ALIKE);
+        names.sort_by(|a, b| b.0.total_cmp(&a.0));
+        names.into_iter().take(3).map(|(_, known)| known).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> (String, Option<String>) {
+        match Catalog::built_in().named(name) {
+            Named::Model(Reference { model, scope }) => {
+                (model.id.to_string(), scope.map(|s| s.as_str().to_owned()))
+            }
+            Named::Opaque => ("opaque".into(), None),
+            Named::Unknown(nearest) => (format!("unknown, like {nearest:?}"), None),
+        }
+    }
+
+    #[test]
+    fn any_name_a_person_would_type_is_known() {
+        let opus = "anthropic.claude-opus-5-5";
+        for (name, id, scope) in [
+            (opus, opus, None),
+            ("Claude-Opus-5-5", opus, None),
+            ("opus", opus, None),
+            ("claude-opus-5.5", opus, None),
+            ("bedrock/opus", opus, None),
+            (
+                "claude-3-opus-20240229-v1:0",
+                "anthropic.claude-3-opus-20240229-v1:0",
+                None,
+            ),
+            ("us.anthropic.claude-opus-5-5", opus, Some("us")),
+            ("global.anthropic.claude-opus-5-5", opus, Some("global")),
+            (
+                "us.anthropic.claude-3-opus-20240229-v1:0",
+                "anthropic.claude-3-opus-20240229-v1:0",
+                Some("us"),
+            ),
+            (
+                "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-opus-5-5",
+                opus,
+                Some("us"),
+            ),
+            (
+                "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
+                "amazon.nova-lite-v1:0",
+                Some("in-region"),
+            ),
+            (
+                "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4",
+                "opaque",
+                None,
+            ),
+        ] {
+            assert_eq!(
+                named(name),
+                (id.to_owned(), scope.map(str::to_owned)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_gets_suggestions() {
+        assert_eq!(
+            named("claude-opus-55").0,
+            r#"unknown, like ["claude-opus-5-5", "claude-opus-5", "claude-opus-4-5"]"#
+        );
+        assert_eq!(
+            named("zz.anthropic.claude-opus-5-5").0.split(',').next(),
+            Some("unknown")
+        );
+        for name in [
+            "",
+            ".",
+            "arn:",
+            "arn:aws:bedrock",
+            "us.",
+            "日本語",
+            &"x".repeat(5000),
+        ] {
+            assert!(named(name).0.starts_with("unknown"), "{name}");
+        }
+    }
+}

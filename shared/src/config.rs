@@ -1,0 +1,267 @@
+//! The configuration: read once, from a lookup function, and loud about what is wrong.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::catalog::{Catalog, load};
+use crate::routing::{Budget, Policy};
+use crate::usd::Usd;
+
+/// What an operator sets through environment variables; each one is described at [`Config::from_lookup`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What decisions must keep to.
+    pub policy: Policy,
+    /// The budget of requests that name none.
+    pub default_budget: Budget,
+    /// No model is called.
+    pub paused: bool,
+    /// CloudWatch namespace of the metrics; `None` writes none.
+    pub metrics: Option<String>,
+    /// Path under which a custom domain maps the API, without a trailing slash.
+    pub base_path: String,
+    /// Models and routes.
+    pub catalog: Cow<'static, Catalog>,
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// | variable | default | meaning |
+    /// |---|---|---|
+    /// | `AWS_REGION` | none; Lambda sets it | the Region that calls are made from |
+    /// | `DATA_RESIDENCY` | `geo` | `in-region`, `geo` or `global`: how far prompts may travel |
+    /// | `DEFAULT_BUDGET` | `balanced` | `lower-cost`, `balanced` or `best-quality` |
+    /// | `MAX_TOKENS` | 32768 | the highest `maxTokens` of a call |
+    /// | `MAX_COST_USD` | 1 | the most a call may cost, as far as prices are known |
+    /// | `DISABLED_MODELS` | none | ids or short names, parted by commas |
+    /// | `RETIRE_DAYS` | 30 | `auto` leaves models alone that end within so many days |
+    /// | `MODEL_ARNS` | none | `arn=model` pairs, parted by commas, for application inference profiles and the like |
+    /// | `PAUSED` | `false` | `true` answers every model call with 503 |
+    /// | `METRICS_NAMESPACE` | `BedrockRouter` | CloudWatch namespace; `off` writes no metrics |
+    /// | `BASE_PATH` | none | path under which a custom domain maps the API |
+    /// | `CATALOG_FILE`, `ROUTES_FILE` | built in | files in the place of `models.json` and `routes.json` |
+    ///
+    /// # Errors
+    /// A sentence that names the variable, its value and what was wanted.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let policy = Policy {
+            region: lookup("AWS_REGION").ok_or("AWS_REGION is not set")?,
+            residency: word(&lookup, "DATA_RESIDENCY", "in-region, geo or global")?
+                .unwrap_or_default(),
+            disabled: list(&lookup, "DISABLED_MODELS"),
+            max_tokens: Some(number(&lookup, "MAX_TOKENS", "a whole number")?.unwrap_or(32_768)),
+            max_cost: Some(
+                money(&lookup, "MAX_COST_USD")?.unwrap_or(Usd::from_pico(1_000_000_000_000)),
+            ),
+            retire_days: number::<u16>(&lookup, "RETIRE_DAYS", "a whole number of days")?
+                .unwrap_or(30)
+                .into(),
+            arns: arns(&lookup)?,
+        };
+        let metrics = lookup("METRICS_NAMESPACE").unwrap_or_else(|| "BedrockRouter".into());
+        Ok(Self {
+            policy,
+            default_budget: word(
+                &lookup,
+                "DEFAULT_BUDGET",
+                "lower-cost, balanced or best-quality",
+            )?
+            .unwrap_or_default(),
+            paused: number(&lookup, "PAUSED", "true or false")?.unwrap_or(false),
+            metrics: Some(metrics).filter(|namespace| namespace != "off"),
+            base_path: lookup("BASE_PATH")
+                .map(|path| format!("/{}", path.trim_matches('/')))
+                .unwrap_or_default(),
+            catalog: catalog(&lookup)?,
+        })
+    }
+}
+
+fn number<T: FromStr>(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    wanted: &str,
+) -> Result<Option<T>, String> {
+    let read = |text: String| {
+        text.trim()
+            .parse()
+            .map_err(|_| format!("{name}={text:?} is not {wanted}"))
+    };
+    lookup(name).map(read).transpose()
+}
+
+fn word<T: DeserializeOwned>(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    wanted: &str,
+) -> Result<Option<T>, String> {
+    let read = |text: String| {
+        let value = serde_json::from_value(Value::String(text.trim().to_lowercase()));
+        value.map_err(|_| format!("{name}={text:?} is not one of {wanted}"))
+    };
+    lookup(name).map(read).transpose()
+}
+
+fn money(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Usd>, String> {
+    let amount = |text: String| match Usd::parse(text.trim()) {
+        Ok(amount) if amount > Usd::ZERO => Ok(amount),
+        Ok(_) | Err(_) => Err(format!(
+            "{name}={text:?} is not an amount of US dollars above zero"
+        )),
+    };
+    lookup(name).map(amount).transpose()
+}
+
+fn list(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Vec<String> {
+    let text = lookup(name).unwrap_or_default();
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn arns(lookup: &impl Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
+    let pair = |item: String| match item.split_once('=') {
+        Some((arn, model)) if arn.starts_with("arn:") => {
+            Ok((arn.trim().to_owned(), model.trim().to_owned()))
+        }
+        Some(_) | None => Err(format!("MODEL_ARNS holds {item:?}, which is not arn=model")),
+    };
+    list(lookup, "MODEL_ARNS").into_iter().map(pair).collect()
+}
+
+fn catalog(lookup: &impl Fn(&str) -> Option<String>) -> Result<Cow<'static, Catalog>, String> {
+    let (models, routes) = (lookup("CATALOG_FILE"), lookup("ROUTES_FILE"));
+    if models.is_none() && routes.is_none() {
+        return Ok(Cow::Borrowed(Catalog::built_in()));
+    }
+    let (models, routes) = match (models, routes) {
+        (Some(models), Some(routes)) => (
+            read("CATALOG_FILE", &models)?,
+            read("ROUTES_FILE", &routes)?,
+        ),
+        (Some(_), None) | (None, _) => {
+            return Err("CATALOG_FILE and ROUTES_FILE go together: each must fit the other".into());
+        }
+    };
+    load(&models, &routes)
+        .map(Cow::Owned)
+        .map_err(|error| describe("CATALOG_FILE and ROUTES_FILE", &error))
+}
+
+fn read(name: &str, path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| describe(&format!("{name}={path:?}"), &error))
+}
+
+fn describe(what: &str, error: &impl Display) -> String {
+    format!("{what} cannot be used: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Residency;
+
+    fn config(variables: &[(&str, &str)]) -> Result<Config, String> {
+        let region = [("AWS_REGION", "us-east-1")];
+        let find = |name: &str| {
+            variables
+                .iter()
+                .chain(&region)
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Config::from_lookup(find)
+    }
+
+    #[test]
+    fn what_is_not_set_has_a_default() {
+        let config = config(&[("DATA_RESIDENCY", "")]).unwrap();
+        assert_eq!(config.policy.residency, Residency::Geo);
+        assert_eq!(config.policy.max_cost.unwrap().to_string(), "1");
+        assert_eq!(config.metrics.as_deref(), Some("BedrockRouter"));
+        assert_eq!(config.base_path, "");
+    }
+
+    #[test]
+    fn what_is_set_is_read() {
+        let config = config(&[
+            ("DATA_RESIDENCY", "global"),
+            ("DEFAULT_BUDGET", "Lower-Cost"),
+            ("DISABLED_MODELS", "opus, nova-lite,"),
+            ("MODEL_ARNS", "arn:aws:x=opus"),
+            ("PAUSED", "true"),
+            ("METRICS_NAMESPACE", "off"),
+            ("BASE_PATH", "/api/"),
+        ])
+        .unwrap();
+        assert_eq!(config.policy.residency, Residency::Global);
+        assert_eq!(config.default_budget, Budget::LowerCost);
+        assert_eq!(config.policy.disabled, ["opus", "nova-lite"]);
+        assert_eq!(
+            config.policy.arns,
+            [("arn:aws:x".to_owned(), "opus".to_owned())]
+        );
+        assert!(config.paused && config.metrics.is_none());
+        assert_eq!(config.base_path, "/api");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (name, value, complaint) in [
+            ("AWS_REGION", " ", "AWS_REGION is not set"),
+            (
+                "MAX_TOKENS",
+                "ten",
+                "MAX_TOKENS=\"ten\" is not a whole number",
+            ),
+            (
+                "MAX_COST_USD",
+                "-1",
+                "MAX_COST_USD=\"-1\" is not an amount of US dollars above zero",
+            ),
+            (
+                "DATA_RESIDENCY",
+                "mars",
+                "DATA_RESIDENCY=\"mars\" is not one of in-region, geo or global",
+            ),
+            ("PAUSED", "maybe", "PAUSED=\"maybe\" is not true or false"),
+            (
+                "MODEL_ARNS",
+                "opus",
+                "MODEL_ARNS holds \"opus\", which is not arn=model",
+            ),
+            (
+                "CATALOG_FILE",
+                "x",
+                "CATALOG_FILE and ROUTES_FILE go together: each must fit the other",
+            ),
+        ] {
+            assert_eq!(config(&[(name, value)]).unwrap_err(), complaint);
+        }
+    }
+
+    #[test]
+    fn configured_files_take_the_place_of_the_built_in_ones() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let (models, routes) = (format!("{here}/models.json"), format!("{here}/routes.json"));
+        let loaded = config(&[("CATALOG_FILE", &models), ("ROUTES_FILE", &routes)]).unwrap();
+        assert_eq!(
+            loaded.catalog.models.len(),
+            Catalog::built_in().models.len()
+        );
+        let missing =
+            config(&[("CATALOG_FILE", "/nowhere"), ("ROUTES_FILE", &routes)]).unwrap_err();
+        assert!(
+            missing.starts_with("CATALOG_FILE=\"/nowhere\" cannot be used:"),
+            "{missing}"
+        );
+    }
+}

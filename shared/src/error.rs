@@ -1,0 +1,206 @@
+//! What can go wrong, and what the caller is told.
+
+use http::StatusCode;
+
+use crate::bedrock::{Attempt, Fault, Outcome};
+use crate::routing::Rejected;
+
+/// Everything that ends a request without an answer. Text of a 4xx is for the caller; a 5xx tells only the bare fact.
+#[derive(Debug)]
+pub enum Error {
+    /// The request is wrong.
+    Invalid {
+        /// The path of the field, such as `messages[0].role`.
+        field: String,
+        /// What is wrong and what was wanted.
+        detail: String,
+    },
+    /// The body is longer than this many bytes.
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// No such route.
+    NotFound {
+        /// The path as it came.
+        path: String,
+    },
+    /// The route exists, but not for this method.
+    MethodNotAllowed,
+    /// The model is dead, and the caller was strict or nothing succeeds it.
+    Gone {
+        /// What became of it.
+        absence: String,
+        /// The id to use in its place.
+        successor: Option<String>,
+    },
+    /// No model will do.
+    NoCandidate {
+        /// Every candidate with why not.
+        rejected: Vec<Rejected>,
+    },
+    /// The operator has paused all calls.
+    Paused,
+    /// Bedrock did not answer, after all candidates were asked.
+    Bedrock {
+        /// How the last call ended.
+        fault: Fault,
+        /// Every call.
+        attempts: Vec<Attempt>,
+    },
+    /// Our own mistake.
+    Internal(String),
+}
+
+impl Error {
+    /// A wrong field.
+    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            detail: detail.into(),
+        }
+    }
+
+    /// A model name that nothing is known of.
+    #[must_use]
+    pub fn unknown_model(name: &str, nearest: &[&str]) -> Self {
+        let shown: String = name.chars().take(80).collect();
+        let hint = match nearest {
+            [] => "use \"auto\", or an id, alias, profile id or ARN of a Bedrock model".to_owned(),
+            names => format!("did you mean {}?", names.join(", ")),
+        };
+        Self::invalid("model", format!("no model is known as \"{shown}\"; {hint}"))
+    }
+
+    /// A dead model.
+    #[must_use]
+    pub fn gone(absence: String, successor: Option<String>) -> Self {
+        Self::Gone { absence, successor }
+    }
+
+    /// The HTTP status that says it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Gone { .. } => StatusCode::GONE,
+            Self::NoCandidate { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Paused => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Bedrock { fault, .. } => fault.outcome.status(),
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A stable word for it, the last part of the problem's `type`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid-request",
+            Self::TooLarge { .. } => "too-large",
+            Self::NotFound { .. } => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::Gone { .. } => "model-gone",
+            Self::NoCandidate { .. } => "no-candidate",
+            Self::Paused => "paused",
+            Self::Bedrock { fault, .. } => fault.outcome.kind(),
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// A short title, the same for every problem of the kind.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "The request is not valid",
+            Self::TooLarge { .. } => "The request is too large",
+            Self::NotFound { .. } => "There is no such route",
+            Self::MethodNotAllowed => "The route does not take this method",
+            Self::Gone { .. } => "The model is gone",
+            Self::NoCandidate { .. } => "No model will do",
+            Self::Paused => "Calls are paused",
+            Self::Bedrock { fault, .. } => fault.outcome.title(),
+            Self::Internal(_) => "The router failed",
+        }
+    }
+
+    /// What happened and what to do about it, for the caller.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Invalid { detail, .. } => detail.clone(),
+            Self::TooLarge { limit } => {
+                format!("the body may have {limit} bytes at most; Lambda takes no more")
+            }
+            Self::NotFound { path } => {
+                format!("nothing is served at {path}; GET /health lists the routes")
+            }
+            Self::MethodNotAllowed => "the Allow header lists the methods".into(),
+            Self::Gone {
+                absence,
+                successor: Some(successor),
+            } => {
+                format!("{absence}; use {successor}, or leave out strictModel to be served by it")
+            }
+            Self::Gone {
+                absence,
+                successor: None,
+            } => format!("{absence}, and nothing takes its place"),
+            Self::NoCandidate { rejected } => match rejected.as_slice() {
+                [] => "no route lists a candidate for this request".into(),
+                [only] => format!("{}: {}", only.id, only.reason),
+                all => format!(
+                    "none of {} candidates will do; `candidates` says why",
+                    all.len()
+                ),
+            },
+            Self::Paused => "the operator has paused all model calls".into(),
+            Self::Bedrock { fault, .. } => fault.detail(),
+            Self::Internal(_) => {
+                "this is our mistake; the log has the details under the request id".into()
+            }
+        }
+    }
+
+    /// Whether the same request may work later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Bedrock { fault, .. } => fault.outcome.passes(),
+            Self::Paused => true,
+            Self::Invalid { .. }
+            | Self::TooLarge { .. }
+            | Self::NotFound { .. }
+            | Self::MethodNotAllowed
+            | Self::Gone { .. }
+            | Self::NoCandidate { .. }
+            | Self::Internal(_) => false,
+        }
+    }
+
+    /// Seconds after which a retry makes sense.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Bedrock { fault, .. }
+                if matches!(
+                    fault.outcome,
+                    Outcome::Throttled | Outcome::NotReady | Outcome::Unavailable
+                ) =>
+            {
+                Some(fault.retry_after_seconds.unwrap_or(5))
+            }
+            Self::Paused => Some(60),
+            Self::Bedrock { .. }
+            | Self::Invalid { .. }
+            | Self::TooLarge { .. }
+            | Self::NotFound { .. }
+            | Self::MethodNotAllowed
+            | Self::Gone { .. }
+            | Self::NoCandidate { .. }
+            | Self::Internal(_) => None,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A request made to fit the model it goes to: what the model rejects is dropped or folded, and said.
+
+use std::borrow::Cow;
+
+use crate::catalog::Model;
+use crate::wire::{
+    ContentBlock, Conversation, ConverseBody, InferenceConfig, Message, SystemBlock,
+};
+
+/// The body for one model, and what was changed for it.
+///
+/// `maxTokens` is always set: Bedrock reserves quota by it, and its own default is the model's maximum.
+#[must_use]
+pub fn fit<'a>(
+    conversation: &'a Conversation,
+    model: Option<&Model>,
+    max_tokens: u32,
+) -> (ConverseBody<'a>, Vec<String>) {
+    let mut changes = Vec::new();
+    let mut body = ConverseBody {
+        messages: Cow::Borrowed(&conversation.messages),
+        system: &conversation.system,
+        inference_config: InferenceConfig {
+            max_tokens: Some(max_tokens),
+            ..conversation.inference.clone()
+        },
+        tool_config: conversation.tool_config.as_deref(),
+    };
+    if let Some(model) = model {
+        drop_sampling(&mut body.inference_config, model, &mut changes);
+        fold_system(&mut body, model, &mut changes);
+    }
+    (body, changes)
+}
+
+/// Newer Claude and GPT models reject sampling parameters; some Claude models take only one of the two.
+fn drop_sampling(config: &mut InferenceConfig, model: &Model, changes: &mut Vec<String>) {
+    let name = &model.name;
+    if model.capabilities.sampling_parameters == Some(false) {
+        for (parameter, value) in [
+            ("temperature", &mut config.temperature),
+            ("topP", &mut config.top_p),
+        ] {
+            if value.take().is_some() {
+                changes.push(format!("{parameter} dropped: {name} takes none"));
+            }
+        }
+    }
+    if model.capabilities.temperature_with_top_p == Some(false)
+        && config.temperature.is_some()
+        && config.top_p.take().is_some()
+    {
+        changes.push(format!(
+            "topP dropped: {name} takes it or temperature, not both"
+        ));
+    }
+}
+
+/// A model without system prompts gets the instructions at the head of the first user turn.
+fn fold_system(body: &mut ConverseBody<'_>, model: &Model, changes: &mut Vec<String>) {
+    if body.system.is_empty() || model.capabilities.system != Some(false) {
+        return;
+    }
+    let texts = body.system.iter().filter_map(|block| match block {
+        SystemBlock::Text(text) => Some(ContentBlock::Text(text.clone())),
+        SystemBlock::CachePoint(_) => None,
+    });
+    if let Some(Message { content, .. }) = body.messages.to_mut().first_mut() {
+        content.splice(0..0, texts);
+    }
+    body.system = &[];
+    changes.push(format!(
+        "system moved into the first user message: {} takes no system prompt",
+        model.name
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    fn fitted(name: &str) -> (String, Vec<String>) {
+        let conversation = Conversation {
+            messages: vec![Message::user("hi")],
+            system: vec![SystemBlock::Text("be brief".into())],
+            inference: InferenceConfig {
+                temperature: Some(0.5),
+                top_p: Some(0.9),
+                ..InferenceConfig::default()
+            },
+            tool_config: None,
+        };
+        let (body, changes) = fit(&conversation, Catalog::built_in().find(name), 100);
+        (serde_json::to_string(&body).unwrap(), changes)
+    }
+
+    #[test]
+    fn a_model_that_takes_all_gets_all() {
+        let (body, changes) = fitted("nova-lite");
+        let message = r#""messages":[{"role":"user","content":[{"text":"hi"}]}]"#;
+        let rest = r#""system":[{"text":"be brief"}],"inferenceConfig":{"maxTokens":100,"temperature":0.5,"topP":0.9}"#;
+        assert_eq!(body, format!("{{{message},{rest}}}"));
+        assert!(changes.is_empty());
+    }
+
+    #[test]
+    fn sampling_parameters_are_dropped_where_they_are_rejected() {
+        let (body, changes) = fitted("claude-opus-5-5");
+        assert!(
+            body.contains(r#""inferenceConfig":{"maxTokens":100}"#),
+            "{body}"
+        );
+        assert_eq!(changes.len(), 2);
+        let (body, changes) = fitted("claude-haiku-4-5");
+        assert!(
+            body.contains(r#""inferenceConfig":{"maxTokens":100,"temperature":0.5}"#),
+            "{body}"
+        );
+        assert_eq!(
+            changes,
+            ["topP dropped: claude-haiku-4-5 takes it or temperature, not both"]
+        );
+    }
+
+    #[test]
+    fn a_system_prompt_is_folded_where_there_is_none() {
+        let (body, changes) = fitted("mistral-7b");
+        assert!(
+            body.contains(r#""content":[{"text":"be brief"},{"text":"hi"}]"#)
+                && !body.contains("system"),
+            "{body}"
+        );
+        assert_eq!(
+            changes,
+            [
+                "system moved into the first user message: mistral-7b-instruct takes no system prompt"
+            ]
+        );
+    }
+}

@@ -1,0 +1,361 @@
+//! From facts to a ranked chain of candidates.
+
+use std::iter;
+
+use jiff::civil::Date;
+
+use super::classify::{Assessment, classify};
+use super::facts::{Budget, Facts};
+use super::filter;
+use crate::catalog::{Catalog, Model, Named, Reference, Residency, Scope};
+use crate::error::Error;
+use crate::usd::Usd;
+
+/// What the operator allows, from the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// The Region that calls are made from.
+    pub region: String,
+    /// How far prompts may travel.
+    pub residency: Residency,
+    /// Models that must not be used, by id or short name.
+    pub disabled: Vec<String>,
+    /// The highest `maxTokens` of any call.
+    pub max_tokens: Option<u32>,
+    /// The most any call may cost, as far as its price is known.
+    pub max_cost: Option<Usd>,
+    /// `auto` leaves models alone that end within so many days.
+    pub retire_days: i32,
+    /// Catalog names for ARNs that only AWS can resolve.
+    pub arns: Vec<(String, String)>,
+}
+
+/// The model a caller asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Wanted<'a> {
+    /// Whatever will do.
+    #[default]
+    Auto,
+    /// A model by any of its names.
+    Named {
+        /// The name.
+        name: &'a str,
+        /// Refuse a dead model rather than serve its successor.
+        strict: bool,
+    },
+}
+
+/// Where a request goes, and why.
+#[derive(Clone, Debug)]
+pub struct Decision<'a> {
+    /// How much model it needs.
+    pub assessment: Assessment,
+    /// The budget that ranked the candidates.
+    pub budget: Budget,
+    /// The candidate that is asked first.
+    pub first: Candidate<'a>,
+    /// Those asked after it, in order, should it not answer.
+    pub others: Vec<Candidate<'a>>,
+    /// Those that will not do, with why.
+    pub rejected: Vec<Rejected>,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> Decision<'a> {
+    /// The candidates in the order they are asked.
+    pub fn chain(&self) -> impl Iterator<Item = &Candidate<'a>> {
+        iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// A model that will do, as it will be asked.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    /// The id to invoke.
+    pub id: String,
+    /// The model; `None` behind an ARN that is not configured.
+    pub model: Option<&'a Model>,
+    /// What the id is priced by.
+    pub scope: Option<Scope>,
+    /// `maxTokens` for the call.
+    pub max_tokens: u32,
+    /// What it is expected to cost, if prices are known.
+    pub estimate: Option<Usd>,
+    /// Its place in the quality column; 0 where it has none.
+    pub quality: u8,
+}
+
+/// A model that will not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The id that would have been invoked, or the bare id.
+    pub id: String,
+    /// What it was expected to cost, if prices are known.
+    pub estimate: Option<Usd>,
+    /// Why it will not do.
+    pub reason: String,
+}
+
+/// Decides where a request goes on a given day.
+///
+/// # Errors
+/// [`Error::Invalid`] for a name that nothing is known of and for the task `embedding`, [`Error::Gone`] for a dead model when
+/// the caller is strict or nothing succeeds it, [`Error::NoCandidate`] when no model will do.
+pub fn decide<'a>(
+    catalog: &'a Catalog,
+    policy: &Policy,
+    facts: &Facts<'_>,
+    wanted: Wanted<'_>,
+    today: Date,
+) -> Result<Decision<'a>, Error> {
+    let search = Search {
+        catalog,
+        policy,
+        facts,
+        today,
+        assessment: classify(facts),
+    };
+    match wanted {
+        Wanted::Auto => search.auto(),
+        Wanted::Named { name, strict } => search.named(name, strict),
+    }
+}
+
+/// Everything that choosing looks at.
+pub(super) struct Search<'a, 'f> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) policy: &'f Policy,
+    pub(super) facts: &'f Facts<'f>,
+    pub(super) today: Date,
+    pub(super) assessment: Assessment,
+}
+
+impl<'a> Search<'a, '_> {
+    fn auto(self) -> Result<Decision<'a>, Error> {
+        let mut chain = Vec::new();
+        let mut rejected = Vec::new();
+        for ranked in self
+            .catalog
+            .candidates(self.assessment.task, self.assessment.tier)
+        {
+            let Some(model) = self.catalog.model(ranked.model) else {
+                continue;
+            };
+            match self.consider(model, None, true) {
+                Ok(candidate) => chain.push(Candidate {
+                    quality: ranked.quality,
+                    ..candidate
+                }),
+                Err(reason) => rejected.push(reason),
+            }
+        }
+        rank(&mut chain, self.facts.budget);
+        self.conclude(chain, rejected, Vec::new())
+    }
+
+    fn named(self, name: &str, strict: bool) -> Result<Decision<'a>, Error> {
+        let configured = self.policy.arns.iter().find(|(arn, _)| arn == name);
+        match self
+            .catalog
+            .named(configured.map_or(name, |(_, known)| known))
+        {
+            Named::Model(reference) if configured.is_some() => self.behind_arn(name, &reference),
+            Named::Model(reference) => self.known(&reference, strict),
+            Named::Opaque => self.opaque(name),
+            Named::Unknown(nearest) => Err(Error::unknown_model(name, &nearest)),
+        }
+    }
+
+    fn known(self, reference: &Reference<'a>, strict: bool) -> Result<Decision<'a>, Error> {
+        let mut warnings = Vec::new();
+        let mut model = reference.model;
+        if let Some(absence) = model.absence(self.today) {
+            let successor = self.catalog.successor(model, self.today);
+            match successor.filter(|_| !strict) {
+                Some(living) => {
+                    warnings.push(format!("{absence}; {} answers in its place", living.name));
+                    model = living;
+                }
+                None => return Err(Error::gone(absence, successor.map(|m| m.id.to_string()))),
+            }
+        }
+        match self.consider(model, reference.scope.as_ref(), false) {
+            Ok(candidate) => {
+                warnings.extend(self.cautions(&candidate, reference.scope.as_ref(), model));
+                self.conclude(vec![candidate], Vec::new(), warnings)
+            }
+            Err(rejected) => self.conclude(Vec::new(), vec![rejected], warnings),
+        }
+    }
+
+    /// An ARN that the configuration gives a model: invoked as it stands, priced and limited by the model.
+    fn behind_arn(self, arn: &str, reference: &Reference<'a>) -> Result<Decision<'a>, Error> {
+        let scope = reference.scope.clone().unwrap_or(Scope::InRegion);
+        match self.fit(reference.model, arn.to_owned(), scope, false) {
+            Ok(candidate) => self.conclude(vec![candidate], Vec::new(), Vec::new()),
+            Err(rejected) => self.conclude(Vec::new(), vec![rejected], Vec::new()),
+        }
+    }
+
+    fn opaque(self, arn: &str) -> Result<Decision<'a>, Error> {
+        if self.facts.max_cost.is_some() {
+            let reason =
+                "its price is unknown, so no cost limit can be kept; name its model in MODEL_ARNS"
+                    .into();
+            return self.conclude(
+                Vec::new(),
+                vec![Rejected {
+                    id: arn.into(),
+                    estimate: None,
+                    reason,
+                }],
+                Vec::new(),
+            );
+        }
+        let tokens = self
+            .catalog
+            .tier_tokens(self.assessment.tier)
+            .map_or(1024, |tokens| tokens.max_tokens);
+        let max_tokens = self
+            .facts
+            .max_tokens
+            .unwrap_or(tokens)
+            .min(self.policy.max_tokens.unwrap_or(u32::MAX));
+        let candidate = Candidate {
+            id: arn.into(),
+            model: None,
+            scope: None,
+            max_tokens,
+            estimate: None,
+            quality: 0,
+        };
+        let warning = "only AWS knows the model behind this ARN: it goes through as it is, and its cost is unknown".into();
+        self.conclude(vec![candidate], Vec::new(), vec![warning])
+    }
+
+    fn cautions(
+        &self,
+        candidate: &Candidate<'_>,
+        scope: Option<&Scope>,
+        model: &Model,
+    ) -> Vec<String> {
+        let mut cautions = Vec::new();
+        if let Some(scope) = scope.filter(|scope| candidate.scope.as_ref() != Some(scope)) {
+            let (named, used) = (scope.as_str(), &candidate.id);
+            cautions.push(format!(
+                "the scope {named} is not open from {}: {used} answers",
+                self.policy.region
+            ));
+        }
+        if let Some(end) = model.lifecycle.end_of_life {
+            cautions.push(format!("{} reaches its end of life on {end}", model.name));
+        }
+        if let Some(asked) = self
+            .facts
+            .max_tokens
+            .filter(|asked| *asked > candidate.max_tokens)
+        {
+            cautions.push(format!(
+                "maxTokens {asked} lowered to {}, the most that fits",
+                candidate.max_tokens
+            ));
+        }
+        cautions
+    }
+
+    fn conclude(
+        self,
+        chain: Vec<Candidate<'a>>,
+        rejected: Vec<Rejected>,
+        warnings: Vec<String>,
+    ) -> Result<Decision<'a>, Error> {
+        let mut chain = chain.into_iter();
+        let Some(first) = chain.next() else {
+            return Err(Error::NoCandidate { rejected });
+        };
+        Ok(Decision {
+            assessment: self.assessment,
+            budget: self.facts.budget,
+            first,
+            others: chain.collect(),
+            rejected,
+            warnings,
+        })
+    }
+
+    /// The first id of a model that works here, if the model will do.
+    fn consider(
+        &self,
+        model: &'a Model,
+        wanted: Option<&Scope>,
+        auto: bool,
+    ) -> Result<Candidate<'a>, Rejected> {
+        let placements = || model.placements(&self.policy.region, self.policy.residency);
+        let placement = placements()
+            .find(|p| Some(&p.scope) == wanted)
+            .or_else(|| placements().next());
+        match placement {
+            Some(placement) => self.fit(model, placement.id, placement.scope, auto),
+            None => Err(Rejected {
+                id: model.id.to_string(),
+                estimate: None,
+                reason: self.absent(model),
+            }),
+        }
+    }
+
+    /// Why no id of a model works here.
+    fn absent(&self, model: &Model) -> String {
+        if let Some(absence) = model.absence(self.today) {
+            return absence;
+        }
+        let region = &self.policy.region;
+        let wider = [Residency::Geo, Residency::Global]
+            .into_iter()
+            .find(|r| model.placements(region, *r).next().is_some());
+        match wider {
+            Some(Residency::Geo) => format!("from {region} only with DATA_RESIDENCY geo"),
+            Some(Residency::Global) => format!("from {region} only with DATA_RESIDENCY global"),
+            Some(Residency::InRegion) | None => format!("not available from {region}"),
+        }
+    }
+
+    /// Whether a model will do under an id that works.
+    fn fit(
+        &self,
+        model: &'a Model,
+        id: String,
+        scope: Scope,
+        auto: bool,
+    ) -> Result<Candidate<'a>, Rejected> {
+        let prices = model.prices_in(&scope);
+        let estimate = prices.and_then(|prices| filter::estimate(self, model, prices));
+        let judged = filter::unfit(self, model, &id, auto)
+            .map_or_else(|| filter::ceiling(self, model, prices), Err);
+        match judged {
+            Ok(max_tokens) => Ok(Candidate {
+                id,
+                model: Some(model),
+                scope: Some(scope),
+                max_tokens,
+                estimate,
+                quality: 0,
+            }),
+            Err(reason) => Err(Rejected {
+                id,
+                estimate,
+                reason,
+            }),
+        }
+    }
+}
+
+/// Orders candidates by budget; equal ones keep the order of preference. An unknown cost comes last.
+fn rank(chain: &mut [Candidate<'_>], budget: Budget) {
+    match budget {
+        Budget::LowerCost => chain.sort_by_key(|c| (c.estimate.is_none(), c.estimate)),
+        Budget::Balanced => {}
+        Budget::BestQuality => chain.sort_by_key(|c| std::cmp::Reverse(c.quality)),
+    }
+}

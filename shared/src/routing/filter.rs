@@ -1,0 +1,193 @@
+//! Whether one model will do for one request, and how many tokens it may answer with.
+
+use jiff::Span;
+
+use super::decide::Search;
+use crate::catalog::{Kind, Modality, Model, Prices, Task, TierTokens};
+use crate::cost::{self, ServiceTier, Usage};
+use crate::usd::Usd;
+
+/// The first reason why a model will not do, money apart. For `auto`, a capability that is not known is not there.
+pub(super) fn unfit(
+    search: &Search<'_, '_>,
+    model: &Model,
+    id: &str,
+    auto: bool,
+) -> Option<String> {
+    disabled(search, model, id)
+        .or_else(|| model.absence(search.today))
+        .or_else(|| auto.then(|| retiring(search, model)).flatten())
+        .or_else(|| incapable(search, model, auto))
+        .or_else(|| too_long(search, model))
+}
+
+fn disabled(search: &Search<'_, '_>, model: &Model, id: &str) -> Option<String> {
+    let is_it = |name: &String| {
+        [id, &model.id, &model.name]
+            .into_iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let disabled = search.policy.disabled.iter().any(is_it);
+    disabled.then(|| "disabled by the operator".to_owned())
+}
+
+fn retiring(search: &Search<'_, '_>, model: &Model) -> Option<String> {
+    let end = model.lifecycle.end_of_life?;
+    let horizon = search
+        .today
+        .saturating_add(Span::new().days(search.policy.retire_days));
+    (end <= horizon).then(|| format!("reaches its end of life on {end}"))
+}
+
+fn incapable(search: &Search<'_, '_>, model: &Model, auto: bool) -> Option<String> {
+    let facts = search.facts;
+    let kind = if search.assessment.task == Task::Embedding {
+        Kind::Embedding
+    } else {
+        Kind::Text
+    };
+    if model.kind != kind {
+        return Some(format!("does {:?}, not {kind:?}", model.kind).to_lowercase());
+    }
+    let lacks =
+        |capability: Option<bool>| capability == Some(false) || (auto && capability.is_none());
+    let capabilities = &model.capabilities;
+    let needs = [
+        (
+            facts.images && !model.takes(Modality::Image),
+            "takes no images",
+        ),
+        (
+            facts.videos && !model.takes(Modality::Video),
+            "takes no video",
+        ),
+        (
+            facts.documents && lacks(capabilities.documents),
+            "takes no documents",
+        ),
+        (facts.tools && lacks(capabilities.tools), "takes no tools"),
+        (
+            kind == Kind::Text && lacks(capabilities.converse),
+            "does not speak Converse",
+        ),
+    ];
+    let lacking = needs.into_iter().find(|(lacking, _)| *lacking);
+    lacking.map(|(_, reason)| reason.to_owned())
+}
+
+fn too_long(search: &Search<'_, '_>, model: &Model) -> Option<String> {
+    let context = model.limits.context_tokens?;
+    let needed = search
+        .facts
+        .input_tokens
+        .saturating_add(least_output(search, model));
+    (needed > context).then(|| format!("context window {context} < {needed} tokens"))
+}
+
+/// The output a model must have room for: what the caller asks for, as far as the model can, else what is expected.
+fn least_output(search: &Search<'_, '_>, model: &Model) -> u32 {
+    if search.assessment.task == Task::Embedding {
+        return 0;
+    }
+    let asked = search
+        .facts
+        .max_tokens
+        .unwrap_or_else(|| expected_output(search, model));
+    asked.min(model.limits.output_tokens.unwrap_or(u32::MAX))
+}
+
+fn tokens<'a>(search: &Search<'a, '_>) -> Option<&'a TierTokens> {
+    search.catalog.tier_tokens(search.assessment.tier)
+}
+
+fn expected_output(search: &Search<'_, '_>, model: &Model) -> u32 {
+    let thinking = |tokens: &TierTokens| {
+        if model.may_think() {
+            tokens.expected_thinking_tokens
+        } else {
+            0
+        }
+    };
+    tokens(search).map_or(0, |tokens| tokens.expected_output_tokens + thinking(tokens))
+}
+
+/// What a request is expected to cost: its estimated input and the tier's expected output, at the standard service tier.
+pub(super) fn estimate(search: &Search<'_, '_>, model: &Model, prices: &Prices) -> Option<Usd> {
+    let output = expected_output(search, model).min(search.facts.max_tokens.unwrap_or(u32::MAX));
+    let output = if search.assessment.task == Task::Embedding {
+        0
+    } else {
+        output
+    };
+    let usage = Usage::of(search.facts.input_tokens.into(), output.into());
+    cost::cost(&usage, prices, ServiceTier::Default).map(|cost| cost.total_usd)
+}
+
+/// `maxTokens` for a call: the caller's or the tier's, within the limits of model, context, operator and money.
+///
+/// # Errors
+/// The reason why no useful ceiling is left.
+pub(super) fn ceiling(
+    search: &Search<'_, '_>,
+    model: &Model,
+    prices: Option<&Prices>,
+) -> Result<u32, String> {
+    let facts = search.facts;
+    let thinking = |tokens: &TierTokens| {
+        if model.may_think() {
+            tokens.thinking_tokens
+        } else {
+            0
+        }
+    };
+    let usual = tokens(search).map_or(1, |tokens| tokens.max_tokens + thinking(tokens));
+    let context = model.limits.context_tokens.unwrap_or(u32::MAX);
+    let room = context.saturating_sub(facts.input_tokens).max(1);
+    let limits = [
+        model.limits.output_tokens.unwrap_or(u32::MAX),
+        search.policy.max_tokens.unwrap_or(u32::MAX),
+        room,
+    ];
+    let max_tokens = limits
+        .into_iter()
+        .fold(facts.max_tokens.unwrap_or(usual), u32::min);
+    let affordable = |limit| {
+        prices.and_then(|prices| cost::affordable_output(limit, facts.input_tokens.into(), prices))
+    };
+    let Some(limit) = facts
+        .max_cost
+        .into_iter()
+        .chain(search.policy.max_cost)
+        .min()
+    else {
+        return Ok(max_tokens);
+    };
+    match (affordable(limit), facts.max_cost) {
+        (Some(most), _) => within(search, model, max_tokens, most, limit),
+        (None, Some(limit)) => Err(format!(
+            "the price of {} is unknown, so maxCostUsd {limit} cannot be kept",
+            model.name
+        )),
+        (None, None) => Ok(max_tokens),
+    }
+}
+
+/// A ceiling that money lowers must still leave room for the answer: all that the caller asked for, or what is expected.
+fn within(
+    search: &Search<'_, '_>,
+    model: &Model,
+    max_tokens: u32,
+    most: u64,
+    limit: Usd,
+) -> Result<u32, String> {
+    let needed = search.facts.max_tokens.map_or_else(
+        || expected_output(search, model).min(max_tokens),
+        |_| max_tokens,
+    );
+    if most < u64::from(needed) {
+        return Err(format!(
+            "a cost limit of {limit} USD buys {most} of the {needed} output tokens needed"
+        ));
+    }
+    Ok(max_tokens.min(u32::try_from(most).unwrap_or(u32::MAX)))
+}

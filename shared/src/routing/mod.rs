@@ -1,0 +1,14 @@
+//! Which model a request goes to, and why: pure functions from facts to a ranked chain of candidates.
+//!
+//! [`classify`] says how much model the request needs, [`decide`] which models will do, in which order. Neither reads a clock,
+//! the environment or the network.
+
+pub use classify::{Assessment, classify, name};
+pub use decide::{Candidate, Decision, Policy, Rejected, Wanted, decide};
+pub use facts::{Budget, Facts, estimate_tokens};
+
+mod classify;
+mod cues;
+mod decide;
+mod facts;
+mod filter;
