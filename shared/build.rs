@@ -25,6 +25,10 @@ mod catalog {
     pub(crate) mod load;
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script where to write"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     for input in [
         "models.json",

@@ -1,1 +1,18 @@
+//! Whole functions: the real bootstraps behind a Lambda Runtime API, the real SDK, Bedrock on the wire.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    unreachable_pub,
+    reason = "a test may fail, and its modules are one program"
+)]
 
+mod lambda;
+
+mod bad_input;
+mod guide;
+mod invoke;
+mod operations;
+mod standin;

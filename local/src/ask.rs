@@ -41,8 +41,9 @@ pub struct Question {
 impl Question {
     /// The body of `POST /invoke`, as text: the cost limit is written as it was given.
     fn body(&self) -> String {
-        let mut body = json!({ "prompt": self.prompt, "model": self.model });
-        let optional = [
+        let fields = [
+            ("prompt", Some(Value::from(self.prompt.clone()))),
+            ("model", Some(self.model.clone().into())),
             ("task", self.task.clone().map(Value::from)),
             ("budget", self.budget.clone().map(Value::from)),
             ("system", self.system.clone().map(Value::from)),
@@ -51,14 +52,15 @@ impl Question {
                 self.max_tokens.map(|most| json!({ "maxTokens": most })),
             ),
         ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                body[name] = value;
-            }
-        }
-        let text = body.to_string();
+        let given = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let text = Value::Object(given.collect()).to_string();
         match &self.max_cost {
-            Some(limit) => format!("{},\"maxCostUsd\":{limit}}}", text.trim_end_matches('}')),
+            Some(limit) => format!(
+                "{},\"maxCostUsd\":{limit}}}",
+                text.strip_suffix('}').unwrap_or(&text)
+            ),
             None => text,
         }
     }

@@ -196,9 +196,8 @@ fn reply(model: &Model, body: &Value) -> Value {
     } else {
         0
     };
-    let ceiling = body["inferenceConfig"]["maxTokens"]
-        .as_u64()
-        .unwrap_or(u64::MAX);
+    let ceiling = body.pointer("/inferenceConfig/maxTokens");
+    let ceiling = ceiling.and_then(Value::as_u64).unwrap_or(u64::MAX);
     let wanted = thinking + tokens(&text);
     let (text, stop_reason) = if wanted > ceiling {
         (cut(&text, ceiling, thinking), "max_tokens")

@@ -55,44 +55,17 @@ pub fn load(models_json: &str, routes_json: &str) -> Result<Catalog, String> {
         serde_json::from_str(models_json).map_err(|e| format!("models: {e}"))?;
     let routes: RoutesFile =
         serde_json::from_str(routes_json).map_err(|e| format!("routes: {e}"))?;
-    let models = models.models;
-    let names = names(&models)?;
-    let index = |id: &str| {
-        let known = names.get(id).copied();
-        known.ok_or_else(|| format!("{id} is not the id of a model"))
-    };
-    for successor in models.iter().filter_map(|model| model.successor.as_deref()) {
-        index(successor)?;
-    }
-    let ranked = |id: &String| {
-        let quality = *routes
-            .quality
-            .get(id)
-            .ok_or_else(|| format!("{id} has no quality"))?;
-        Ok(Ranked {
-            model: index(id)?,
-            quality,
-        })
-    };
-    let mut table = Vec::new();
-    for route in &routes.routes {
-        let candidates: Result<Vec<_>, String> = route.candidates.iter().map(ranked).collect();
-        table.push(Route {
-            task: route.task,
-            tier: route.tier,
-            candidates: candidates?.into(),
-        });
-    }
-    for tier in [Tier::Simple, Tier::Medium, Tier::Complex] {
-        if !table
-            .iter()
-            .any(|route| route.task.is_none() && route.tier.is_none_or(|t| t == tier))
-        {
-            return Err(format!("no route serves the tier {tier:?} for every task"));
-        }
+    let names = names(&models.models)?;
+    for successor in models
+        .models
+        .iter()
+        .filter_map(|model| model.successor.as_deref())
+    {
+        index(&names, successor)?;
     }
     Ok(Catalog {
-        models: models.into(),
+        models: models.models.into(),
+        routes: table(&routes, &names)?.into(),
         names: names
             .into_iter()
             .map(|(name, model)| (Text::Owned(name), model))
@@ -103,14 +76,56 @@ pub fn load(models_json: &str, routes_json: &str) -> Result<Catalog, String> {
             routes.tiers.complex,
         ]
         .into(),
-        routes: table.into(),
     })
+}
+
+type Names = BTreeMap<String, u16>;
+
+fn index(names: &Names, id: &str) -> Result<u16, String> {
+    let known = names.get(id).copied();
+    known.ok_or_else(|| format!("{id} is not the id of a model"))
+}
+
+/// The routes by index, each candidate with its quality.
+fn table(file: &RoutesFile, names: &Names) -> Result<Vec<Route>, String> {
+    let ranked = |id: &String| {
+        let quality = file
+            .quality
+            .get(id)
+            .ok_or_else(|| format!("{id} has no quality"))?;
+        Ok(Ranked {
+            model: index(names, id)?,
+            quality: *quality,
+        })
+    };
+    let route = |entry: &RouteEntry| {
+        let candidates: Result<Vec<_>, String> = entry.candidates.iter().map(ranked).collect();
+        Ok(Route {
+            task: entry.task,
+            tier: entry.tier,
+            candidates: candidates?.into(),
+        })
+    };
+    let table: Vec<_> = file
+        .routes
+        .iter()
+        .map(route)
+        .collect::<Result<_, String>>()?;
+    for tier in [Tier::Simple, Tier::Medium, Tier::Complex] {
+        if !table
+            .iter()
+            .any(|route| route.task.is_none() && route.tier.is_none_or(|t| t == tier))
+        {
+            return Err(format!("no route serves the tier {tier:?} for every task"));
+        }
+    }
+    Ok(table)
 }
 
 /// Every name in lower case with its model's index; a name belongs to one model. An id is known without its provider too,
 /// unless another model goes by that name.
-fn names(models: &[Model]) -> Result<BTreeMap<String, u16>, String> {
-    let mut names = BTreeMap::new();
+fn names(models: &[Model]) -> Result<Names, String> {
+    let mut names = Names::new();
     let index = |index| u16::try_from(index).map_err(|_| "more than 65,536 models".to_owned());
     for (at, model) in models.iter().enumerate() {
         let own = [&model.id, &model.name]

@@ -165,7 +165,7 @@ impl Signals {
     /// Notes the longest cue that begins here, once.
     fn hear(&mut self, rest: &[u8]) {
         let Some(first) = rest.first() else { return };
-        let heard = cues(first.to_ascii_lowercase())
+        let heard = cues(*first)
             .iter()
             .filter(|Cue(phrase, ..)| begins_with(rest, phrase));
         let Some(cue) = heard.max_by_key(|Cue(phrase, ..)| phrase.len()) else {
@@ -238,6 +238,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn the_guides_prompts_go_where_it_says() {
         let code = "Analyze this Python function and suggest improvements:\n\ndef process_data(data):\n    result = []\n    for i in range(len(data)):\n        if data[i] != None:\n            result.append(data[i] * 2)\n    return result";
         for (prompt, tier, task) in [

@@ -12,3 +12,6 @@ mod cues;
 mod decide;
 mod facts;
 mod filter;
+
+#[cfg(test)]
+mod tests;

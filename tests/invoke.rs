@@ -1,0 +1,211 @@
+//! `POST /invoke`, `POST /route` and `GET /health` by every shape of event that reaches them.
+
+use std::collections::BTreeSet;
+
+use local::bedrock::faults::Fault;
+use serde_json::{Value, json};
+
+use crate::lambda::{Lambda, answer, event, events};
+
+/// Every file in `events/`, with the status it gets and the model that answers.
+const EVENTS: [(&str, u16, &str); 12] = [
+    ("invoke-rest", 200, "us.anthropic.claude-haiku-5-5"),
+    ("invoke-rest-base64", 200, "us.anthropic.claude-haiku-5-5"),
+    ("invoke-http", 200, "us.anthropic.claude-sonnet-5-5"),
+    (
+        "invoke-http-stage-base64",
+        200,
+        "us.anthropic.claude-opus-5-5",
+    ),
+    (
+        "invoke-function-url",
+        200,
+        "mistral.mistral-7b-instruct-v0:2",
+    ),
+    ("route-rest", 200, ""),
+    ("route-http", 200, ""),
+    ("health-rest", 200, ""),
+    ("health-http", 200, ""),
+    ("unknown-path-rest", 404, ""),
+    ("unknown-path-http", 404, ""),
+    ("empty-body-rest", 400, ""),
+];
+
+#[tokio::test]
+async fn every_event_is_answered() {
+    let lambda = Lambda::router(&[]).await;
+    for (name, status, model) in EVENTS {
+        let response = lambda.invoke(&event(name)).await;
+        let (got, body) = answer(&response);
+        assert_eq!(got, status, "{name}: {body}");
+        let kind = if status == 200 {
+            "application/json"
+        } else {
+            "application/problem+json"
+        };
+        let headers = &response["multiValueHeaders"]["content-type"][0];
+        let header = if headers.is_null() {
+            &response["headers"]["content-type"]
+        } else {
+            headers
+        };
+        assert_eq!(header, kind, "{name}");
+        if !model.is_empty() {
+            assert_eq!(body["routing"]["modelId"], model, "{name}");
+            assert!(
+                body["text"].as_str().unwrap().contains("simulation"),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_event_file_is_used() {
+    let files: BTreeSet<_> = std::fs::read_dir(events())
+        .unwrap()
+        .map(|file| {
+            file.unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    assert_eq!(
+        files,
+        EVENTS.iter().map(|(name, ..)| (*name).to_owned()).collect()
+    );
+}
+
+#[tokio::test]
+async fn the_answer_has_the_documented_shape() {
+    let lambda = Lambda::router(&[]).await;
+    let (_, answer) = answer(&lambda.invoke(&event("invoke-rest")).await);
+    insta::assert_json_snapshot!(answer, { ".latencyMs" => "[ms]", ".routing.attempts[].latencyMs" => "[ms]" });
+}
+
+#[tokio::test]
+async fn the_decision_alone_calls_nothing() {
+    let lambda = Lambda::router(&[]).await;
+    let (_, decision) = answer(&lambda.invoke(&event("route-rest")).await);
+    insta::assert_json_snapshot!(decision);
+    assert_eq!(lambda.bedrock.requests(), 0);
+}
+
+#[tokio::test]
+async fn money_is_printed_to_the_last_digit() {
+    let lambda = Lambda::router(&[]).await;
+    let response = lambda.invoke(&event("invoke-rest")).await;
+    let body = response["body"].as_str().unwrap();
+    let cost = r#""cost":{"inputUsd":0.00000121,"outputUsd":0.0000143,"cacheReadUsd":0,"cacheWriteUsd":0,"totalUsd":0.00001551}"#;
+    assert!(body.contains(cost), "{body}");
+}
+
+#[tokio::test]
+async fn a_failing_candidate_is_followed_by_the_next() {
+    let lambda = Lambda::router(&[]).await;
+    for error in [
+        "ThrottlingException",
+        "ServiceUnavailableException",
+        "ModelErrorException",
+        "AccessDeniedException",
+    ] {
+        lambda.bedrock.faults.add(Fault {
+            model: "haiku".into(),
+            error: Some(error.into()),
+            times: Some(2),
+            latency_ms: 0,
+        });
+        let (status, body) = lambda
+            .post("/invoke", r#"{"prompt": "Classify: good"}"#)
+            .await;
+        assert_eq!(
+            (status, &body["routing"]["modelId"]),
+            (200, &json!("us.openai.gpt-6-luna")),
+            "{error}: {body}"
+        );
+        assert_eq!(body["routing"]["attempts"].as_array().unwrap().len(), 2);
+        assert!(
+            body["warnings"][0]
+                .as_str()
+                .unwrap()
+                .starts_with("us.anthropic.claude-haiku-5-5 did not answer:")
+        );
+        lambda.bedrock.faults.clear();
+    }
+}
+
+#[tokio::test]
+async fn when_no_candidate_answers_the_last_fault_is_told() {
+    let lambda = Lambda::router(&[]).await;
+    for (error, status, kind) in [
+        ("ThrottlingException", 429, "throttled"),
+        ("ModelNotReadyException", 429, "model-not-ready"),
+        ("ServiceUnavailableException", 503, "unavailable"),
+        ("InternalServerException", 502, "bedrock-failed"),
+        ("ModelErrorException", 502, "model-error"),
+        ("ModelTimeoutException", 504, "timed-out"),
+        ("AccessDeniedException", 403, "access-denied"),
+        ("ResourceNotFoundException", 404, "model-not-found"),
+        ("ValidationException", 400, "refused-by-bedrock"),
+    ] {
+        lambda.bedrock.faults.clear();
+        lambda.bedrock.faults.add(Fault {
+            model: String::new(),
+            error: Some(error.into()),
+            times: None,
+            latency_ms: 0,
+        });
+        let (got, body) = lambda
+            .post("/invoke", r#"{"prompt": "hi", "model": "nova-lite"}"#)
+            .await;
+        assert_eq!(got, status, "{body}");
+        assert_eq!(body["type"], format!("urn:bedrock-router:problem:{kind}"));
+        assert_eq!(
+            body["retryAfterSeconds"].is_number(),
+            status == 429 || status == 503,
+            "{body}"
+        );
+        assert_eq!(body["attempts"][0]["outcome"], kind);
+    }
+}
+
+#[tokio::test]
+async fn time_runs_out_for_the_caller_before_it_does_for_lambda() {
+    let lambda = Lambda::router(&[]).await;
+    lambda.bedrock.faults.add(Fault {
+        model: String::new(),
+        error: None,
+        times: None,
+        latency_ms: 60_000,
+    });
+    let (status, body) = lambda
+        .post("/invoke", r#"{"prompt": "hi", "timeoutMs": 100}"#)
+        .await;
+    assert_eq!(
+        (status, &body["type"]),
+        (504, &json!("urn:bedrock-router:problem:timed-out")),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_explained() {
+    let lambda = Lambda::router(&[]).await;
+    let body = r#"{"prompt": "hi", "model": "opus", "inferenceConfig": {"maxTokens": 10}}"#;
+    let (status, body) = lambda.post("/invoke", body).await;
+    assert_eq!(
+        (status, &body["text"], &body["stopReason"]),
+        (200, &json!(""), &json!("max_tokens"))
+    );
+    let warning = "the answer was cut at maxTokens 10; thinking counts against it";
+    assert!(
+        body["warnings"]
+            .as_array()
+            .unwrap()
+            .contains(&Value::from(warning)),
+        "{body}"
+    );
+}

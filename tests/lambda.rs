@@ -1,0 +1,230 @@
+//! A function's bootstrap and the Lambda service it believes to run in.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as Lock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use local::bedrock::{Bedrock, routes};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// The Runtime API of one function: events go in, answers come out.
+#[derive(Debug)]
+struct Runtime {
+    next: Mutex<mpsc::UnboundedReceiver<(u64, String)>>,
+    waiting: Lock<HashMap<u64, oneshot::Sender<Result<Value, Value>>>>,
+}
+
+/// A running function.
+#[derive(Debug)]
+pub struct Lambda {
+    events: mpsc::UnboundedSender<(u64, String)>,
+    runtime: Arc<Runtime>,
+    count: AtomicU64,
+    output: Arc<Lock<String>>,
+    /// The Bedrock it calls.
+    pub bedrock: Arc<Bedrock>,
+    /// Its process; killed when dropped.
+    _child: Child,
+}
+
+impl Lambda {
+    /// Starts the router with further variables in its environment.
+    pub async fn router(variables: &[(&str, &str)]) -> Self {
+        let (events, next) = mpsc::unbounded_channel();
+        let runtime = Arc::new(Runtime {
+            next: Mutex::new(next),
+            waiting: Lock::default(),
+        });
+        let bedrock = Arc::new(Bedrock::new("us-east-1"));
+        let runtime_port = serve(runtime_api(Arc::clone(&runtime))).await;
+        let bedrock_port = serve(routes(Arc::clone(&bedrock))).await;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_router-under-test"))
+            .env_clear()
+            .envs(environment(runtime_port, bedrock_port))
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the bootstrap starts");
+        let output = Arc::default();
+        collect(child.stdout.take().expect("piped"), &output);
+        collect(child.stderr.take().expect("piped"), &output);
+        Self {
+            events,
+            runtime,
+            count: AtomicU64::new(1),
+            output,
+            bedrock,
+            _child: child,
+        }
+    }
+
+    /// Sends an event and returns what the function answers to Lambda.
+    pub async fn invoke(&self, event: &str) -> Value {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        self.runtime.waiting.lock().unwrap().insert(number, sender);
+        self.events.send((number, event.to_owned())).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(60), receiver).await;
+        let answer =
+            answer.unwrap_or_else(|_| panic!("no answer; the function wrote:\n{}", self.output()));
+        answer
+            .unwrap()
+            .unwrap_or_else(|error| panic!("the function failed: {error}"))
+    }
+
+    /// Sends a body to a path through an HTTP API, and returns status and JSON.
+    pub async fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        let mut event: Value = serde_json::from_str(&event("invoke-http")).unwrap();
+        event["rawPath"] = path.into();
+        event["body"] = body.into();
+        answer(&self.invoke(&event.to_string()).await)
+    }
+
+    /// What the function has written to standard output and error so far.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// The metric lines it has written so far.
+    pub fn metrics(&self) -> Vec<Value> {
+        let output = self.output();
+        let lines = output.lines().filter(|line| line.starts_with("{\"_aws\""));
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// Status and JSON body of an answer to Lambda.
+pub fn answer(response: &Value) -> (u16, Value) {
+    let body = response["body"].as_str().unwrap_or_default();
+    let status = u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap();
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+/// The text of a file in `events/`.
+pub fn event(name: &str) -> String {
+    std::fs::read_to_string(events().join(format!("{name}.json"))).unwrap()
+}
+
+/// The folder of the events.
+pub fn events() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../events")
+}
+
+fn environment(runtime: u16, bedrock: u16) -> Vec<(&'static str, String)> {
+    vec![
+        ("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{runtime}")),
+        ("AWS_LAMBDA_FUNCTION_NAME", "router".into()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".into()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/router".into()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "stream".into()),
+        ("AWS_REGION", "us-east-1".into()),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE".into()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".into()),
+        ("AWS_EC2_METADATA_DISABLED", "true".into()),
+        (
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+            format!("http://127.0.0.1:{bedrock}"),
+        ),
+    ]
+}
+
+async fn serve(router: Router) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    port
+}
+
+fn collect(pipe: impl AsyncRead + Send + Unpin + 'static, output: &Arc<Lock<String>>) {
+    let output = Arc::clone(output);
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(pipe).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut output = output.lock().unwrap();
+            output.push_str(&line);
+            output.push('\n');
+        }
+    });
+}
+
+/// The Runtime API as <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html> describes it.
+fn runtime_api(runtime: Arc<Runtime>) -> Router {
+    Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route(
+            "/2018-06-01/runtime/invocation/{id}/response",
+            post(response),
+        )
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(failure))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(runtime)
+}
+
+async fn next(State(runtime): State<Arc<Runtime>>) -> impl IntoResponse {
+    let (number, event) = runtime.next.lock().await.recv().await.unwrap();
+    let deadline = shared::telemetry::now() + Duration::from_secs(30);
+    let headers = [
+        ("lambda-runtime-aws-request-id", format!("request-{number}")),
+        (
+            "lambda-runtime-deadline-ms",
+            deadline.as_millis().to_string(),
+        ),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:us-east-1:123456789012:function:router".into(),
+        ),
+        (
+            "lambda-runtime-trace-id",
+            "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0".into(),
+        ),
+    ];
+    let headers: HeaderMap = headers
+        .into_iter()
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .collect();
+    (headers, event)
+}
+
+async fn response(
+    State(runtime): State<Arc<Runtime>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    conclude(&runtime, &id, Ok(serde_json::from_slice(&body).unwrap()))
+}
+
+async fn failure(
+    State(runtime): State<Arc<Runtime>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    let error =
+        serde_json::from_slice(&body).unwrap_or_else(|_| json!({ "body": format!("{body:?}") }));
+    conclude(&runtime, &id, Err(error))
+}
+
+fn conclude(runtime: &Runtime, id: &str, result: Result<Value, Value>) -> StatusCode {
+    let number: u64 = id.trim_start_matches("request-").parse().unwrap();
+    let sender = runtime.waiting.lock().unwrap().remove(&number).unwrap();
+    sender.send(result).unwrap();
+    StatusCode::ACCEPTED
+}
