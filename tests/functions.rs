@@ -16,3 +16,4 @@ mod guide;
 mod invoke;
 mod operations;
 mod standin;
+mod template;

@@ -17,11 +17,20 @@ use shared::routing::{Facts, Policy, Wanted, decide, estimate_tokens};
 
 const LENGTHS: [usize; 4] = [200, 2_000, 12_000, 100_000];
 
-/// Prose with the words that the rule listens for, as long as wanted.
+/// A question about a text, as long as wanted.
 fn prompt(length: usize) -> String {
-    const TEXT: &str = "Explain how the design of a distributed cache affects latency, and compare it with a database. \
-        The designer said: classify every request first; whatever remains should be summarized step by step. ";
-    TEXT.chars().cycle().take(length).collect()
+    const QUESTION: &str =
+        "Explain what went wrong here and suggest how to keep it from happening again.\n\n";
+    const TEXT: &str = "On Tuesday evening the checkout of the shop became slow for about forty minutes. The first alarm came \
+        from the payment provider, whose callbacks were no longer accepted in time; our own dashboards looked healthy until \
+        the queue of open orders passed two thousand. Two engineers restarted the workers, which helped for a moment. The \
+        cause was a migration of the customer table that had been started by hand an hour earlier: it held a lock while it \
+        copied rows, and every new order waited for it. After the migration was stopped, the queue drained within minutes. ";
+    QUESTION
+        .chars()
+        .chain(TEXT.chars().cycle())
+        .take(length)
+        .collect()
 }
 
 fn decision(prompt: &str) {
@@ -59,18 +68,18 @@ fn percentiles() {
         };
         let mut times: Vec<Duration> = (0..20_000).map(|_| time()).skip(1_000).collect();
         times.sort_unstable();
-        let at = |share: f64| {
+        let at = |per_mille| {
             times
-                .get((times.len() as f64 * share) as usize)
+                .get(times.len() * per_mille / 1000)
                 .copied()
                 .unwrap_or_default()
         };
-        let per_char = at(0.5).as_secs_f64() * 1e9 / length as f64;
+        let per_char = at(500).as_secs_f64() * 1e9 / length as f64;
         println!(
             "{length:>10} {:>10.1?} {:>10.1?} {:>10.1?} {per_char:>10.2}",
-            at(0.5),
-            at(0.99),
-            at(0.999)
+            at(500),
+            at(990),
+            at(999)
         );
     }
 }

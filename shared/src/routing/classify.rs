@@ -4,7 +4,7 @@
 //! short prompt is simple only when nothing is asked for that takes thought.
 
 use super::cues::{Cue, cues};
-use super::facts::Facts;
+use super::facts::{FIRST_OF_MANY, Facts, count};
 use crate::catalog::{Task, Tier};
 
 /// How much model a request needs, and why.
@@ -119,7 +119,50 @@ pub const fn name(task: Task) -> &'static str {
     }
 }
 
-/// What one pass over the prompt finds.
+/// What a byte can be: white space, a letter, part of a word.
+const SPACE: u8 = 1;
+const LETTER: u8 = 2;
+const WORD: u8 = 4;
+
+const CLASSES: [u8; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated by the compiler"
+)]
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0C => SPACE,
+            b'a'..=b'z' | b'A'..=b'Z' => LETTER | WORD,
+            b'0'..=b'9' | b'\'' | b'_' | 0x80..=0xFF => WORD,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "there is a class for each of the 256 bytes"
+)]
+const fn class(byte: u8) -> u8 {
+    CLASSES[byte as usize]
+}
+
+/// Whether a byte is a mark that code is dense with.
+const fn is_code_mark(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'{' | b'}' | b'(' | b')' | b'[' | b']' | b';' | b'=' | b'<' | b'>'
+    )
+}
+
+/// What the prompt shows.
 struct Signals {
     words: usize,
     letters: usize,
@@ -133,39 +176,29 @@ impl Signals {
     fn read(prompt: &str) -> Self {
         let mut signals = Self {
             words: 0,
-            letters: 0,
-            foreign: 0,
-            code_marks: 0,
-            fenced: false,
+            letters: count(prompt, |byte| byte.is_ascii_alphabetic()),
+            foreign: count(prompt, |byte| byte >= FIRST_OF_MANY),
+            code_marks: count(prompt, is_code_mark),
+            fenced: prompt.contains("```"),
             cues: Vec::new(),
         };
-        let mut in_space = true;
-        let mut in_word = false;
-        for (at, &byte) in prompt.as_bytes().iter().enumerate() {
-            let space = byte.is_ascii_whitespace();
-            signals.words += usize::from(in_space && !space);
-            let letter = byte.is_ascii_alphabetic();
-            if letter && !in_word {
-                signals.hear(prompt.as_bytes().get(at..).unwrap_or_default());
+        let bytes = prompt.as_bytes();
+        let mut words = 0;
+        let mut before = SPACE;
+        for (at, byte) in bytes.iter().enumerate() {
+            let class = class(*byte);
+            words += usize::from(before & !class & SPACE);
+            if class & !before & LETTER != 0 && before & WORD == 0 {
+                signals.hear(bytes.get(at..).unwrap_or_default());
             }
-            signals.letters += usize::from(letter);
-            signals.foreign += usize::from(byte >= 0xC0);
-            signals.code_marks += usize::from(matches!(
-                byte,
-                b'{' | b'}' | b'(' | b')' | b'[' | b']' | b';' | b'=' | b'<' | b'>'
-            ));
-            in_space = space;
-            in_word =
-                letter || byte.is_ascii_digit() || byte >= 0x80 || byte == b'\'' || byte == b'_';
+            before = class;
         }
-        signals.fenced = prompt.contains("```");
-        signals
+        Self { words, ..signals }
     }
 
     /// Notes the longest cue that begins here, once.
     fn hear(&mut self, rest: &[u8]) {
-        let Some(first) = rest.first() else { return };
-        let heard = cues(*first)
+        let heard = cues(rest)
             .iter()
             .filter(|Cue(phrase, ..)| begins_with(rest, phrase));
         let Some(cue) = heard.max_by_key(|Cue(phrase, ..)| phrase.len()) else {
@@ -204,24 +237,21 @@ impl Signals {
 
 /// Whether text begins with a phrase as whole words, in any letter case, with any white space between the words.
 fn begins_with(text: &[u8], phrase: &str) -> bool {
-    let mut text = text.iter().map(u8::to_ascii_lowercase).peekable();
+    let mut at = 0;
     for &wanted in phrase.as_bytes() {
-        if text.next().map(|byte| {
-            if byte.is_ascii_whitespace() {
-                b' '
-            } else {
-                byte
+        let space = |at: usize| text.get(at).is_some_and(|byte| class(*byte) & SPACE != 0);
+        if wanted == b' ' && space(at) {
+            while space(at) {
+                at += 1;
             }
-        }) != Some(wanted)
-        {
+        } else if text.get(at).map(u8::to_ascii_lowercase) == Some(wanted) {
+            at += 1;
+        } else {
             return false;
         }
-        if wanted == b' ' {
-            while text.next_if(u8::is_ascii_whitespace).is_some() {}
-        }
     }
-    let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'_';
-    phrase.ends_with(':') || !text.peek().is_some_and(goes_on)
+    let goes_on = |byte: &u8| class(*byte) & WORD != 0 && *byte != b'\'';
+    phrase.ends_with(':') || !text.get(at).is_some_and(goes_on)
 }
 
 #[cfg(test)]

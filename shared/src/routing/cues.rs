@@ -98,31 +98,45 @@ const CUES: &[Cue] = &[
     Cue("yes or no", -30, None),
 ];
 
-/// Where the cues of each letter begin in [`CUES`], and where those of `z` end.
-const STARTS: [usize; 27] = starts();
+const LETTERS: usize = 26;
+
+/// Where in [`CUES`] the cues of each pair of first letters begin, from `aa` to `zz`, and where the last of them ends.
+const STARTS: [usize; LETTERS * LETTERS + 1] = starts();
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const fn starts() -> [usize; 27] {
-    let mut starts = [0; 27];
-    let (mut letter, mut cue) = (0, 0);
-    while letter < 26 {
-        starts[letter] = cue;
-        while cue < CUES.len() && CUES[cue].0.as_bytes()[0] as usize == letter + b'a' as usize {
+const fn starts() -> [usize; LETTERS * LETTERS + 1] {
+    let mut starts = [0; LETTERS * LETTERS + 1];
+    let (mut at, mut cue) = (0, 0);
+    while at < starts.len() {
+        starts[at] = cue;
+        while cue < CUES.len()
+            && matches!(begin(CUES[cue].0.as_bytes()), Some(begin) if begin == at)
+        {
             cue += 1;
         }
-        letter += 1;
+        at += 1;
     }
-    starts[26] = cue;
     starts
 }
 
-/// The cues that begin with a letter, in either case.
-pub(super) fn cues(first: u8) -> &'static [Cue] {
-    let letter = usize::from(first.to_ascii_lowercase().wrapping_sub(b'a'));
-    match (STARTS.get(letter), STARTS.get(letter + 1)) {
-        (Some(&start), Some(&end)) => CUES.get(start..end).unwrap_or_default(),
-        _ => &[],
+/// The place in [`STARTS`] of a text's first two letters.
+const fn begin(text: &[u8]) -> Option<usize> {
+    match text {
+        [first, second, ..] if first.is_ascii_alphabetic() && second.is_ascii_alphabetic() => {
+            let (first, second) = (
+                first.to_ascii_lowercase() - b'a',
+                second.to_ascii_lowercase() - b'a',
+            );
+            Some(first as usize * LETTERS + second as usize)
+        }
+        _ => None,
     }
+}
+
+/// The cues that begin with the first two letters of a text, in either case.
+pub(super) fn cues(text: &[u8]) -> &'static [Cue] {
+    let range = begin(text).and_then(|at| Some(*STARTS.get(at)?..*STARTS.get(at + 1)?));
+    range.and_then(|range| CUES.get(range)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -130,17 +144,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cue_is_found_under_its_letter() {
-        let found: usize = (0..=u8::MAX).map(|byte| cues(byte).len()).sum();
-        assert_eq!(found, 2 * CUES.len());
+    fn every_cue_is_found_under_its_letters() {
         for Cue(phrase, ..) in CUES {
+            let loud = phrase.to_ascii_uppercase();
             assert!(
-                cues(phrase.as_bytes()[0])
+                [*phrase, &loud]
                     .iter()
-                    .any(|cue| cue.0 == *phrase)
+                    .all(|text| cues(text.as_bytes()).iter().any(|cue| cue.0 == *phrase))
             );
             assert_eq!(*phrase, phrase.to_ascii_lowercase());
         }
         assert!(CUES.is_sorted_by_key(|cue| cue.0));
+        assert!(
+            ["", "a", "!a", "a!", "zz", "\u{e9}a"]
+                .iter()
+                .all(|text| cues(text.as_bytes()).is_empty())
+        );
     }
 }

@@ -48,12 +48,28 @@ pub struct Facts<'a> {
 /// A token estimate for text: one for four ASCII bytes, and one for every other character.
 ///
 /// English prose comes out within a fifth of what Bedrock counts, code and digits rather low, Chinese, Japanese and Korean
-/// about right. Linear, well under a nanosecond per byte.
+/// about right. Linear, a fraction of a nanosecond per byte.
 #[must_use]
 pub fn estimate_tokens(text: &str) -> u32 {
-    let ascii = text.bytes().filter(u8::is_ascii).count();
-    let other = text.bytes().filter(|byte| *byte >= 0xC0).count();
+    let ascii = count(text, |byte| byte.is_ascii());
+    let other = count(text, |byte| byte >= FIRST_OF_MANY);
     u32::try_from(ascii.div_ceil(4) + other).unwrap_or(u32::MAX)
+}
+
+/// From here on, a byte is the first of a character that UTF-8 writes with several.
+pub(super) const FIRST_OF_MANY: u8 = 0xC0;
+
+/// How many bytes of a text are of a kind. In steps of 255, so that the compiler can count many bytes at once.
+pub(super) fn count(text: &str, is_it: impl Fn(u8) -> bool) -> usize {
+    let some = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |sum: u8, byte| sum.wrapping_add(u8::from(is_it(*byte))))
+    };
+    text.as_bytes()
+        .chunks(usize::from(u8::MAX))
+        .map(|bytes| usize::from(some(bytes)))
+        .sum()
 }
 
 #[cfg(test)]
@@ -68,5 +84,6 @@ mod tests {
             11
         );
         assert_eq!(estimate_tokens("素早い茶色の狐"), 7);
+        assert_eq!(estimate_tokens(&"x".repeat(100_000)), 25_000);
     }
 }

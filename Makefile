@@ -1,0 +1,57 @@
+# What one does with this project. Tools that are no part of a Rust toolchain go into target/tools and nowhere else.
+
+TOOLS := target/tools
+VENV := $(TOOLS)/venv/bin
+export SAM_CLI_TELEMETRY := 0
+export AWS_DEFAULT_REGION ?= us-east-1
+
+.PHONY: run check test bench build size validate deny deploy
+
+# Everything on this machine, with no AWS account.
+run:
+	cargo run
+
+# What must hold of every commit.
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+test:
+	cargo test --workspace
+
+# How long a decision takes.
+bench:
+	cargo bench -p shared --bench decision
+
+# The function as `sam build` makes it, for this machine's architecture; `make build ARCH=--arm64` needs the aarch64 target.
+build: $(VENV)/cargo-lambda
+	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --bin router $(ARCH)
+
+# Bytes of the function's binary, and of its zip.
+size: build
+	@for f in target/lambda/*/bootstrap; do \
+		printf '%s: %s bytes, zipped %s\n' "$$f" "$$(stat -c %s $$f)" "$$(gzip -9c $$f | wc -c)"; \
+	done
+
+validate: $(VENV)/sam
+	$(VENV)/sam validate --lint
+
+deny: $(TOOLS)/bin/cargo-deny
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny check licenses bans sources
+
+# Into your AWS account; asks before it changes anything.
+deploy: $(VENV)/sam $(VENV)/cargo-lambda
+	PATH="$(CURDIR)/$(VENV):$$PATH" sam build
+	$(VENV)/sam deploy
+
+$(TOOLS)/venv:
+	python3 -m venv $@
+
+$(VENV)/sam: | $(TOOLS)/venv
+	$(VENV)/pip install --quiet aws-sam-cli==1.170.0
+
+$(VENV)/cargo-lambda: | $(TOOLS)/venv
+	$(VENV)/pip install --quiet cargo-lambda==1.9.2
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install cargo-deny --version '^0.20' --locked --debug --quiet --root $(TOOLS)

@@ -1,0 +1,85 @@
+//! The template, the README and the code say the same.
+
+use shared::catalog::{Catalog, Kind, Status};
+
+use crate::lambda::{event, events};
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(events().join("..").join(name)).unwrap()
+}
+
+#[test]
+fn the_template_may_invoke_every_model_that_a_caller_may_name() {
+    let template = file("template.yaml");
+    let living = Catalog::built_in().models.iter().filter(|model| {
+        let invocable =
+            model.capabilities.converse == Some(true) && model.lifecycle.elsewhere.is_none();
+        model.kind == Kind::Text && model.lifecycle.status != Status::EndOfLife && invocable
+    });
+    for model in living {
+        let id = &model.id;
+        assert!(
+            template.contains(&format!("foundation-model/{id}\"")),
+            "template.yaml lacks {id}"
+        );
+        let profile = template.contains(&format!("inference-profile/*.{id}\""));
+        assert_eq!(
+            profile,
+            !model.profiles.is_empty(),
+            "template.yaml: profiles of {id}"
+        );
+    }
+}
+
+#[test]
+fn the_template_names_no_model_that_is_gone() {
+    for line in file("template.yaml")
+        .lines()
+        .filter(|line| line.contains("-model/"))
+    {
+        let id = line.split("-model/").nth(1).unwrap().trim_end_matches('"');
+        let model = Catalog::built_in()
+            .find(id)
+            .unwrap_or_else(|| panic!("{id} is not in models.json"));
+        assert_ne!(model.lifecycle.status, Status::EndOfLife, "{id}");
+    }
+}
+
+#[test]
+fn every_route_is_in_the_template_the_readme_and_an_event() {
+    let (template, readme) = (file("template.yaml"), file("README.md"));
+    let names = ["invoke-rest", "route-rest", "health-rest"];
+    for (route, name) in router::ROUTES.into_iter().zip(names) {
+        let (method, path) = route.split_once(' ').unwrap();
+        assert!(
+            template.contains(&format!("Method: {method}\n            Path: {path}\n")),
+            "template.yaml lacks {route}"
+        );
+        assert!(
+            readme.contains(&format!("`{route}`")),
+            "README.md lacks {route}"
+        );
+        let event = event(name);
+        assert!(
+            event.contains(&format!("\"path\": \"{path}\"")) && event.contains(method),
+            "{name} is not {route}"
+        );
+    }
+}
+
+#[test]
+fn every_setting_is_in_the_readme() {
+    let (readme, config) = (file("README.md"), file("shared/src/config.rs"));
+    let table = config
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("/// | `"));
+    let mut settings = 0;
+    for name in table.filter_map(|line| line.split('`').next()) {
+        assert!(
+            readme.contains(&format!("`{name}`")),
+            "README.md lacks {name}"
+        );
+        settings += 1;
+    }
+    assert!(settings > 10);
+}
