@@ -138,6 +138,46 @@ async fn a_failing_candidate_is_followed_by_the_next() {
 }
 
 #[tokio::test]
+async fn an_answer_to_the_sdks_own_second_try_is_used() {
+    let lambda = Lambda::router(&[]).await;
+    lambda.bedrock.faults.add(Fault {
+        model: "haiku".into(),
+        error: Some("ThrottlingException".into()),
+        times: Some(1),
+        latency_ms: 0,
+    });
+    let (status, body) = lambda
+        .post("/invoke", r#"{"prompt": "Classify: good"}"#)
+        .await;
+    assert_eq!(
+        (status, &body["routing"]["modelId"]),
+        (200, &json!("us.anthropic.claude-haiku-5-5")),
+        "{body}"
+    );
+    assert_eq!(
+        (
+            lambda.bedrock.requests(),
+            body["warnings"].as_array().unwrap().len()
+        ),
+        (2, 0)
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_price_is_null_and_said() {
+    let lambda = Lambda::router(&[("AWS_REGION", "ap-south-1")]).await;
+    let (status, body) = lambda
+        .post(
+            "/invoke",
+            r#"{"prompt": "hi", "model": "in.anthropic.claude-sonnet-5"}"#,
+        )
+        .await;
+    assert_eq!((status, &body["cost"]), (200, &Value::Null), "{body}");
+    let warning = "the price of in.anthropic.claude-sonnet-5 is not known for all that was used";
+    assert_eq!(body["warnings"], json!([warning]));
+}
+
+#[tokio::test]
 async fn when_no_candidate_answers_the_last_fault_is_told() {
     let lambda = Lambda::router(&[]).await;
     for (error, status, kind) in [

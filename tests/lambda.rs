@@ -49,7 +49,11 @@ impl Lambda {
             next: Mutex::new(next),
             waiting: Lock::default(),
         });
-        let bedrock = Arc::new(Bedrock::new("us-east-1"));
+        let region = variables
+            .iter()
+            .find(|(name, _)| *name == "AWS_REGION")
+            .map_or("us-east-1", |(_, region)| region);
+        let bedrock = Arc::new(Bedrock::new(region));
         let runtime_port = serve(runtime_api(Arc::clone(&runtime))).await;
         let bedrock_port = serve(routes(Arc::clone(&bedrock))).await;
         let mut child = Command::new(env!("CARGO_BIN_EXE_router-under-test"))

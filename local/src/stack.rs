@@ -1,6 +1,6 @@
 //! The functions and the stand-ins, started together.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,8 +67,16 @@ fn client(region: &str, address: SocketAddr) -> Client {
             None,
             "simulation",
         ))
-        .endpoint_url(format!("http://127.0.0.1:{}", address.port()));
+        .endpoint_url(format!("http://{}", reachable(address)));
     Client::from_conf(shared::bedrock::tuned(config).build())
+}
+
+/// Where a listener on all addresses is reached from here.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
 }
 
 /// Every function's routes on one port, each call with an id.

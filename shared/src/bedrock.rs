@@ -103,8 +103,9 @@ impl Intercept for Carrier {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(body) = context.response().body().bytes() {
-            // Only the last attempt is deserialized into an answer, and a lock that is set already holds the same bytes.
+        // Every attempt comes by here, also one that the SDK is about to repeat; only a good one is an answer.
+        let body = context.response().body().bytes();
+        if let (Some(body), Ok(_)) = (body, context.output_or_error()) {
             let _ = self.reply.set(Bytes::copy_from_slice(body));
         }
         Ok(())

@@ -17,6 +17,15 @@ pub fn fit<'a>(
     max_tokens: u32,
 ) -> (ConverseBody<'a>, Vec<String>) {
     let mut changes = Vec::new();
+    if let Some(asked) = conversation
+        .inference
+        .max_tokens
+        .filter(|asked| *asked > max_tokens)
+    {
+        changes.push(format!(
+            "maxTokens {asked} lowered to {max_tokens}, the most that fits"
+        ));
+    }
     let mut body = ConverseBody {
         messages: Cow::Borrowed(&conversation.messages),
         system: &conversation.system,
@@ -102,6 +111,23 @@ mod tests {
         let rest = r#""system":[{"text":"be brief"}],"inferenceConfig":{"maxTokens":100,"temperature":0.5,"topP":0.9}"#;
         assert_eq!(body, format!("{{{message},{rest}}}"));
         assert!(changes.is_empty());
+    }
+
+    #[test]
+    fn a_lowered_ceiling_is_said() {
+        let inference = InferenceConfig {
+            max_tokens: Some(50),
+            ..InferenceConfig::default()
+        };
+        let conversation = Conversation {
+            inference,
+            ..Conversation::default()
+        };
+        assert_eq!(
+            fit(&conversation, None, 7).1,
+            ["maxTokens 50 lowered to 7, the most that fits"]
+        );
+        assert!(fit(&conversation, None, 50).1.is_empty());
     }
 
     #[test]

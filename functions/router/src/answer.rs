@@ -64,16 +64,17 @@ pub struct Routing<'a> {
     candidates: Vec<http::Candidate<'a>>,
     /// Only where the decision stands alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<&'a [String]>,
-    #[serde(skip)]
-    decision: &'a Decision<'a>,
+    warnings: Option<Vec<String>>,
 }
 
 impl<'a> Routing<'a> {
-    /// Of a decision whose first candidate is chosen.
+    /// The decision alone, before anything is asked.
     #[must_use]
-    pub fn of(decision: &'a Decision<'a>, attempts: &'a [Attempt]) -> Self {
-        Self::by(decision, &decision.first, attempts)
+    pub fn alone(decision: &'a Decision<'a>, warnings: Vec<String>) -> Self {
+        Self {
+            warnings: Some(warnings),
+            ..Self::by(decision, &decision.first, &[])
+        }
     }
 
     /// Of a decision whose candidate has answered.
@@ -103,16 +104,6 @@ impl<'a> Routing<'a> {
                 .chain(decision.rejected.iter().map(http::Candidate::from))
                 .collect(),
             warnings: None,
-            decision,
-        }
-    }
-
-    /// With the warnings, for an answer that is nothing but the decision.
-    #[must_use]
-    pub fn alone(self) -> Self {
-        Self {
-            warnings: Some(&self.decision.warnings),
-            ..self
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use shared::error::Error;
+use shared::fit::fit;
 use shared::http::{Call, Payload, json, problem};
 use shared::routing::{Decision, decide};
 use shared::telemetry::{self, Record};
@@ -18,19 +19,24 @@ use crate::request::Request;
 /// Decides, and answers with the decision.
 pub async fn route(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let mut record = app.record(&call, "/route");
-    let decided = body.0.and_then(|body| Request::parse(&body));
-    let decided = decided.and_then(|request| {
-        let decision = app.decide(&request, &mut record)?;
-        Ok(json(
-            StatusCode::OK,
-            &Routing::of(&decision, &[]).alone(),
-            &call.request_id,
-        ))
-    });
+    let decided = app.route(&call, body, &mut record);
     app.conclude(decided, &call, record)
 }
 
 impl App {
+    fn route(&self, call: &Call, body: Payload, record: &mut Record) -> Result<Response, Error> {
+        let request = Request::parse(&body.0?)?;
+        let decision = self.decide(&request, record)?;
+        let first = &decision.first;
+        let (_, changes) = fit(&request.conversation, first.model, first.max_tokens);
+        let warnings = decision.warnings.iter().cloned().chain(changes).collect();
+        Ok(json(
+            StatusCode::OK,
+            &Routing::alone(&decision, warnings),
+            &call.request_id,
+        ))
+    }
+
     /// Where a request goes today.
     pub(crate) fn decide<'a>(
         &'a self,

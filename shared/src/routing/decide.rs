@@ -97,11 +97,14 @@ pub struct Rejected {
     pub reason: String,
 }
 
+/// One model's fitness for a request.
+type Outcome<'a> = Result<Candidate<'a>, Rejected>;
+
 /// Decides where a request goes on a given day.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a name that nothing is known of and for the task `embedding`, [`Error::Gone`] for a dead model when
-/// the caller is strict or nothing succeeds it, [`Error::NoCandidate`] when no model will do.
+/// [`Error::Invalid`] for a name that nothing is known of, [`Error::Gone`] for a dead model when the caller is strict or
+/// nothing succeeds it, [`Error::NoCandidate`] when no model will do.
 pub fn decide<'a>(
     catalog: &'a Catalog,
     policy: &Policy,
@@ -155,113 +158,89 @@ impl<'a> Search<'a, '_> {
     }
 
     fn named(self, name: &str, strict: bool) -> Result<Decision<'a>, Error> {
-        let configured = self.policy.arns.iter().find(|(arn, _)| arn == name);
-        match self
-            .catalog
-            .named(configured.map_or(name, |(_, known)| known))
-        {
-            Named::Model(reference) if configured.is_some() => self.behind_arn(name, &reference),
-            Named::Model(reference) => self.known(&reference, strict),
-            Named::Opaque => self.opaque(name),
-            Named::Unknown(nearest) => Err(Error::unknown_model(name, &nearest)),
-        }
-    }
-
-    fn known(self, reference: &Reference<'a>, strict: bool) -> Result<Decision<'a>, Error> {
         let mut warnings = Vec::new();
-        let mut model = reference.model;
-        if let Some(absence) = model.absence(self.today) {
-            let successor = self.catalog.successor(model, self.today);
-            match successor.filter(|_| !strict) {
-                Some(living) => {
-                    warnings.push(format!("{absence}; {} answers in its place", living.name));
-                    model = living;
-                }
-                None => return Err(Error::gone(absence, successor.map(|m| m.id.to_string()))),
-            }
-        }
-        match self.consider(model, reference.scope.as_ref(), false) {
-            Ok(candidate) => {
-                warnings.extend(self.cautions(&candidate, reference.scope.as_ref(), model));
-                self.conclude(vec![candidate], Vec::new(), warnings)
-            }
+        let configured = self.policy.arns.iter().find(|(arn, _)| arn == name);
+        let known = self
+            .catalog
+            .named(configured.map_or(name, |(_, known)| known));
+        let outcome = match known {
+            Named::Model(reference) if configured.is_some() => self.behind_arn(name, &reference),
+            Named::Model(reference) => self.known(&reference, strict, &mut warnings)?,
+            Named::Opaque => self.opaque(name, &mut warnings),
+            Named::Unknown(nearest) => return Err(Error::unknown_model(name, &nearest)),
+        };
+        match outcome {
+            Ok(candidate) => self.conclude(vec![candidate], Vec::new(), warnings),
             Err(rejected) => self.conclude(Vec::new(), vec![rejected], warnings),
         }
     }
 
-    /// An ARN that the configuration gives a model: invoked as it stands, priced and limited by the model.
-    fn behind_arn(self, arn: &str, reference: &Reference<'a>) -> Result<Decision<'a>, Error> {
-        let scope = reference.scope.clone().unwrap_or(Scope::InRegion);
-        match self.fit(reference.model, arn.to_owned(), scope, false) {
-            Ok(candidate) => self.conclude(vec![candidate], Vec::new(), Vec::new()),
-            Err(rejected) => self.conclude(Vec::new(), vec![rejected], Vec::new()),
+    /// A model of the catalog, or its successor.
+    fn known(
+        &self,
+        reference: &Reference<'a>,
+        strict: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome<'a>, Error> {
+        let mut model = reference.model;
+        if let Some(absence) = model.absence(self.today) {
+            let successor = self.catalog.successor(model, self.today);
+            let Some(living) = successor.filter(|_| !strict) else {
+                return Err(Error::gone(absence, successor.map(|m| m.id.to_string())));
+            };
+            warnings.push(format!("{absence}; {} answers in its place", living.name));
+            model = living;
         }
+        if let Some(end) = model.lifecycle.end_of_life {
+            warnings.push(format!("{} reaches its end of life on {end}", model.name));
+        }
+        let wanted = reference.scope.as_ref();
+        let outcome = self.consider(model, wanted, false);
+        if let (Ok(candidate), Some(wanted)) = (&outcome, wanted)
+            && candidate.scope.as_ref() != Some(wanted)
+        {
+            let (wanted, region, id) = (wanted.as_str(), &self.policy.region, &candidate.id);
+            warnings.push(format!(
+                "the scope {wanted} is not open from {region}: {id} answers"
+            ));
+        }
+        Ok(outcome)
     }
 
-    fn opaque(self, arn: &str) -> Result<Decision<'a>, Error> {
+    /// An ARN that the configuration gives a model: invoked as it stands, priced and limited by the model.
+    fn behind_arn(&self, arn: &str, reference: &Reference<'a>) -> Outcome<'a> {
+        let scope = reference.scope.clone().unwrap_or(Scope::InRegion);
+        self.fit(reference.model, arn.to_owned(), scope, false)
+    }
+
+    /// An ARN that nothing is known of: it goes through, unless a cost limit must be kept.
+    fn opaque(&self, arn: &str, warnings: &mut Vec<String>) -> Outcome<'a> {
+        let id = arn.to_owned();
         if self.facts.max_cost.is_some() {
             let reason =
-                "its price is unknown, so no cost limit can be kept; name its model in MODEL_ARNS"
+                "its price is unknown, so maxCostUsd cannot be kept; MODEL_ARNS can name its model"
                     .into();
-            return self.conclude(
-                Vec::new(),
-                vec![Rejected {
-                    id: arn.into(),
-                    estimate: None,
-                    reason,
-                }],
-                Vec::new(),
-            );
+            return Err(Rejected {
+                id,
+                estimate: None,
+                reason,
+            });
         }
-        let tokens = self
+        warnings.push("only AWS knows the model behind this ARN: it goes through as it is, and its cost is unknown".into());
+        let usual = self
             .catalog
             .tier_tokens(self.assessment.tier)
-            .map_or(1024, |tokens| tokens.max_tokens);
-        let max_tokens = self
-            .facts
-            .max_tokens
-            .unwrap_or(tokens)
-            .min(self.policy.max_tokens.unwrap_or(u32::MAX));
-        let candidate = Candidate {
-            id: arn.into(),
+            .map_or(1, |tokens| tokens.max_tokens);
+        let most = self.policy.max_tokens.unwrap_or(u32::MAX);
+        let max_tokens = self.facts.max_tokens.unwrap_or(usual).min(most);
+        Ok(Candidate {
+            id,
             model: None,
             scope: None,
             max_tokens,
             estimate: None,
             quality: 0,
-        };
-        let warning = "only AWS knows the model behind this ARN: it goes through as it is, and its cost is unknown".into();
-        self.conclude(vec![candidate], Vec::new(), vec![warning])
-    }
-
-    fn cautions(
-        &self,
-        candidate: &Candidate<'_>,
-        scope: Option<&Scope>,
-        model: &Model,
-    ) -> Vec<String> {
-        let mut cautions = Vec::new();
-        if let Some(scope) = scope.filter(|scope| candidate.scope.as_ref() != Some(scope)) {
-            let (named, used) = (scope.as_str(), &candidate.id);
-            cautions.push(format!(
-                "the scope {named} is not open from {}: {used} answers",
-                self.policy.region
-            ));
-        }
-        if let Some(end) = model.lifecycle.end_of_life {
-            cautions.push(format!("{} reaches its end of life on {end}", model.name));
-        }
-        if let Some(asked) = self
-            .facts
-            .max_tokens
-            .filter(|asked| *asked > candidate.max_tokens)
-        {
-            cautions.push(format!(
-                "maxTokens {asked} lowered to {}, the most that fits",
-                candidate.max_tokens
-            ));
-        }
-        cautions
+        })
     }
 
     fn conclude(
@@ -285,12 +264,7 @@ impl<'a> Search<'a, '_> {
     }
 
     /// The first id of a model that works here, if the model will do.
-    fn consider(
-        &self,
-        model: &'a Model,
-        wanted: Option<&Scope>,
-        auto: bool,
-    ) -> Result<Candidate<'a>, Rejected> {
+    fn consider(&self, model: &'a Model, wanted: Option<&Scope>, auto: bool) -> Outcome<'a> {
         let placements = || model.placements(&self.policy.region, self.policy.residency);
         let placement = placements()
             .find(|p| Some(&p.scope) == wanted)
@@ -322,13 +296,7 @@ impl<'a> Search<'a, '_> {
     }
 
     /// Whether a model will do under an id that works.
-    fn fit(
-        &self,
-        model: &'a Model,
-        id: String,
-        scope: Scope,
-        auto: bool,
-    ) -> Result<Candidate<'a>, Rejected> {
+    fn fit(&self, model: &'a Model, id: String, scope: Scope, auto: bool) -> Outcome<'a> {
         let prices = model.prices_in(&scope);
         let estimate = prices.and_then(|prices| filter::estimate(self, model, prices));
         let judged = filter::unfit(self, model, &id, auto)
