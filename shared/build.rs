@@ -9,10 +9,10 @@
 use std::{env, error::Error, fs, path::Path};
 
 use catalog::data::{
-    Capabilities, Catalog, Embedding, Kind, Lifecycle, Limits, List, LongContextPrices, Modality,
-    Model, Prices, Profile, Ranked, Route, Scope, Sources, Status, Task, Text, Tier, TierPrices,
-    TierTokens,
+    Capabilities, Catalog, Embedding, Kind, Lifecycle, Limits, List, Modality, Model, Profile,
+    Ranked, Route, Sources, Status, Task, Text, Tier, TierTokens,
 };
+use catalog::prices::{LongContextPrices, Prices, Scope, TierPrices};
 use jiff::civil::Date;
 use usd::{Rate, Usd};
 
@@ -23,6 +23,7 @@ mod usd;
 mod catalog {
     pub(crate) mod data;
     pub(crate) mod load;
+    pub(crate) mod prices;
 }
 
 #[expect(
@@ -36,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "src/usd.rs",
         "src/catalog/data.rs",
         "src/catalog/load.rs",
+        "src/catalog/prices.rs",
     ] {
         println!("cargo::rerun-if-changed={input}");
     }

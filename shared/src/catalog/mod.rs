@@ -8,6 +8,7 @@ pub use data::*;
 pub use load::load;
 pub use name::{Named, Reference};
 pub use place::{Placement, Residency};
+pub use prices::{LongContextPrices, Prices, Scope, TierPrices};
 
 use crate::usd::{Rate, Usd};
 
@@ -15,6 +16,7 @@ mod data;
 mod load;
 mod name;
 mod place;
+mod prices;
 
 include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
 

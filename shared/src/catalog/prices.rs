@@ -1,0 +1,133 @@
+//! What a model costs, by where and how it is called.
+//!
+//! The build script compiles this file too, so it names nothing but [`crate::usd`] and [`super::data`].
+
+use serde::{Deserialize, Serialize};
+
+use super::data::Text;
+use crate::usd::{Rate, Usd};
+
+/// Prices in one scope. Token prices are USD per million tokens in JSON and pico-dollars per token inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Prices {
+    /// Which ids these prices are for.
+    pub scope: Scope,
+    /// Per input token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Rate>,
+    /// Per output token, thinking included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Rate>,
+    /// Per token read from the prompt cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Rate>,
+    /// Per token written to the prompt cache for five minutes.
+    #[serde(rename = "cacheWrite5m", skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Rate>,
+    /// Per token written to the prompt cache for an hour.
+    #[serde(rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Rate>,
+    /// At the flex service tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flex: Option<TierPrices>,
+    /// At the priority service tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<TierPrices>,
+    /// In batch jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<TierPrices>,
+    /// For the whole request once its input passes a threshold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_context: Option<LongContextPrices>,
+    /// Per image made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_image: Option<Usd>,
+    /// Per image read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_input_image: Option<Usd>,
+    /// Per rerank query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_query: Option<Usd>,
+    /// Per second of video read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_video_second: Option<Usd>,
+    /// Per second of audio read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_audio_second: Option<Usd>,
+}
+
+/// Token prices at another service tier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TierPrices {
+    /// Per input token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Rate>,
+    /// Per output token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Rate>,
+}
+
+/// Token prices of a request whose whole input, cached tokens included, is longer than a threshold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LongContextPrices {
+    /// Input tokens that are still priced normally.
+    pub above_tokens: u32,
+    /// Per input token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Rate>,
+    /// Per output token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Rate>,
+    /// Per token read from the prompt cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Rate>,
+    /// Per token written to the prompt cache for five minutes.
+    #[serde(rename = "cacheWrite5m", skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Rate>,
+    /// Per token written to the prompt cache for an hour.
+    #[serde(rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Rate>,
+}
+
+/// Where a call may run and what it is priced by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Text", into = "Text")]
+pub enum Scope {
+    /// The Region itself, by the bare id.
+    InRegion,
+    /// A geography, by a profile prefix such as `us` or `eu`.
+    Geo(Text),
+    /// Any commercial Region, by the `global` profile.
+    Global,
+}
+
+impl Scope {
+    /// As it stands in JSON: `in-region`, `global`, or the profile prefix.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::InRegion => "in-region",
+            Self::Geo(prefix) => prefix,
+            Self::Global => "global",
+        }
+    }
+}
+
+impl From<Text> for Scope {
+    fn from(text: Text) -> Self {
+        match text.as_ref() {
+            "in-region" => Self::InRegion,
+            "global" => Self::Global,
+            _ => Self::Geo(text),
+        }
+    }
+}
+
+impl From<Scope> for Text {
+    fn from(scope: Scope) -> Self {
+        Self::Owned(scope.as_str().to_owned())
+    }
+}
