@@ -12,7 +12,7 @@ use catalog::data::{
     Capabilities, Catalog, Embedding, Kind, Lifecycle, Limits, List, Modality, Model, Profile,
     Ranked, Route, Sources, Status, Task, Text, Tier, TierTokens,
 };
-use catalog::prices::{LongContextPrices, Prices, Scope, TierPrices};
+use catalog::prices::{LongContext, Prices, Scope, TokenPrices};
 use jiff::civil::Date;
 use usd::{Rate, Usd};
 
@@ -104,11 +104,11 @@ structs! {
         prompt_cache_min_tokens, guardrails, quota_output_burndown
     }
     Prices {
-        scope, input, output, cache_read, cache_write_5m, cache_write_1h, flex, priority, batch, long_context,
-        per_image, per_input_image, per_query, per_video_second, per_audio_second
+        scope, standard, flex, priority, batch, long_context, per_image, per_input_image, per_query, per_video_second,
+        per_audio_second
     }
-    TierPrices { input, output }
-    LongContextPrices { above_tokens, input, output, cache_read, cache_write_5m, cache_write_1h }
+    TokenPrices { input, output, cache_read, cache_write_5m, cache_write_1h }
+    LongContext { above_tokens, prices }
     Profile { scope, from, to }
     Lifecycle { status, launch, legacy, extended_access, end_of_life, end_of_life_not_before, elsewhere }
     Embedding {

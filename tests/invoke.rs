@@ -112,12 +112,7 @@ async fn a_failing_candidate_is_followed_by_the_next() {
         "ModelErrorException",
         "AccessDeniedException",
     ] {
-        lambda.bedrock.faults.add(Fault {
-            model: "haiku".into(),
-            error: Some(error.into()),
-            times: Some(2),
-            latency_ms: 0,
-        });
+        lambda.fail("haiku", error, Some(2));
         let (status, body) = lambda
             .post("/invoke", r#"{"prompt": "Classify: good"}"#)
             .await;
@@ -140,12 +135,7 @@ async fn a_failing_candidate_is_followed_by_the_next() {
 #[tokio::test]
 async fn an_answer_to_the_sdks_own_second_try_is_used() {
     let lambda = Lambda::router(&[]).await;
-    lambda.bedrock.faults.add(Fault {
-        model: "haiku".into(),
-        error: Some("ThrottlingException".into()),
-        times: Some(1),
-        latency_ms: 0,
-    });
+    lambda.fail("haiku", "ThrottlingException", Some(1));
     let (status, body) = lambda
         .post("/invoke", r#"{"prompt": "Classify: good"}"#)
         .await;
@@ -192,12 +182,7 @@ async fn when_no_candidate_answers_the_last_fault_is_told() {
         ("ValidationException", 400, "refused-by-bedrock"),
     ] {
         lambda.bedrock.faults.clear();
-        lambda.bedrock.faults.add(Fault {
-            model: String::new(),
-            error: Some(error.into()),
-            times: None,
-            latency_ms: 0,
-        });
+        lambda.fail("", error, None);
         let (got, body) = lambda
             .post("/invoke", r#"{"prompt": "hi", "model": "nova-lite"}"#)
             .await;

@@ -14,6 +14,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use local::bedrock::faults::Fault;
 use local::bedrock::{Bedrock, routes};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -98,6 +99,17 @@ impl Lambda {
         event["rawPath"] = path.into();
         event["body"] = body.into();
         answer(&self.invoke(&event.to_string()).await)
+    }
+
+    /// Lets Bedrock fail for models whose id contains a text, a number of times or for good.
+    pub fn fail(&self, model: &str, error: &str, times: Option<u32>) {
+        let (model, error) = (model.to_owned(), Some(error.to_owned()));
+        self.bedrock.faults.add(Fault {
+            model,
+            error,
+            times,
+            latency_ms: 0,
+        });
     }
 
     /// What the function has written to standard output and error so far.

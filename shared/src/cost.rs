@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Prices, TierPrices};
+use crate::catalog::{Prices, TokenPrices};
 use crate::usd::{Rate, Usd};
 
 /// Tokens of one call, as Converse reports them. `inputTokens` excludes cached ones; thinking is part of the output.
@@ -98,54 +98,18 @@ pub struct Cost {
     pub total_usd: Usd,
 }
 
-/// Token prices that apply to one request.
-struct Rates {
-    input: Option<Rate>,
-    output: Option<Rate>,
-    cache_read: Option<Rate>,
-    cache_write_5m: Option<Rate>,
-    cache_write_1h: Option<Rate>,
-}
-
-impl Rates {
-    fn of(prices: &Prices, tier: ServiceTier, all_input: u64) -> Self {
-        let long = prices
-            .long_context
-            .as_ref()
-            .filter(|long| all_input > u64::from(long.above_tokens));
-        match (tier, long) {
-            (ServiceTier::Default, None) => Self {
-                input: prices.input,
-                output: prices.output,
-                cache_read: prices.cache_read,
-                cache_write_5m: prices.cache_write_5m,
-                cache_write_1h: prices.cache_write_1h,
-            },
-            (ServiceTier::Default, Some(long)) => Self {
-                input: long.input,
-                output: long.output,
-                cache_read: long.cache_read,
-                cache_write_5m: long.cache_write_5m,
-                cache_write_1h: long.cache_write_1h,
-            },
-            (ServiceTier::Flex, None) => Self::tier(prices.flex.as_ref()),
-            (ServiceTier::Priority, None) => Self::tier(prices.priority.as_ref()),
-            (ServiceTier::Flex | ServiceTier::Priority, Some(_)) | (ServiceTier::Reserved, _) => {
-                Self::tier(None)
-            }
-        }
-    }
-
-    /// A tier's list shows input and output only; what caching costs there is unknown.
-    fn tier(prices: Option<&TierPrices>) -> Self {
-        let (input, output) = (prices.and_then(|p| p.input), prices.and_then(|p| p.output));
-        Self {
-            input,
-            output,
-            cache_read: None,
-            cache_write_5m: None,
-            cache_write_1h: None,
-        }
+/// The token prices that apply to one request, if they are known.
+fn rates(prices: &Prices, tier: ServiceTier, all_input: u64) -> Option<&TokenPrices> {
+    let long = prices
+        .long_context
+        .as_ref()
+        .filter(|long| all_input > u64::from(long.above_tokens));
+    match (tier, long) {
+        (ServiceTier::Default, None) => prices.standard.as_ref(),
+        (ServiceTier::Default, Some(long)) => Some(&long.prices),
+        (ServiceTier::Flex, None) => prices.flex.as_ref(),
+        (ServiceTier::Priority, None) => prices.priority.as_ref(),
+        (ServiceTier::Flex | ServiceTier::Priority, Some(_)) | (ServiceTier::Reserved, _) => None,
     }
 }
 
@@ -160,7 +124,7 @@ pub fn cost(usage: &Usage, prices: &Prices, tier: ServiceTier) -> Option<Cost> {
         .cache_read()
         .saturating_add(hour)
         .saturating_add(five_minutes);
-    let rates = Rates::of(prices, tier, usage.input_tokens.saturating_add(cached));
+    let rates = rates(prices, tier, usage.input_tokens.saturating_add(cached))?;
     let input_usd = part(usage.input_tokens, rates.input)?;
     let output_usd = part(usage.output_tokens, rates.output)?;
     let cache_read_usd = part(usage.cache_read(), rates.cache_read)?;
@@ -188,7 +152,7 @@ fn part(tokens: u64, rate: Option<Rate>) -> Option<Usd> {
 /// The most output tokens that an amount of money buys after the input is paid, or `None` when a price is unknown.
 #[must_use]
 pub fn affordable_output(limit: Usd, input_tokens: u64, prices: &Prices) -> Option<u64> {
-    let rates = Rates::of(prices, ServiceTier::Default, input_tokens);
+    let rates = rates(prices, ServiceTier::Default, input_tokens)?;
     let left = limit.pico() - rates.input?.times(input_tokens).pico();
     let rate = i128::from(rates.output?.pico());
     let tokens = if rate == 0 {

@@ -8,7 +8,7 @@ pub use data::*;
 pub use load::load;
 pub use name::{Named, Reference};
 pub use place::{Placement, Residency};
-pub use prices::{LongContextPrices, Prices, Scope, TierPrices};
+pub use prices::{LongContext, Prices, Scope, TokenPrices};
 
 use crate::usd::{Rate, Usd};
 

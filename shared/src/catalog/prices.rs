@@ -7,39 +7,27 @@ use serde::{Deserialize, Serialize};
 use super::data::Text;
 use crate::usd::{Rate, Usd};
 
-/// Prices in one scope. Token prices are USD per million tokens in JSON and pico-dollars per token inside.
+/// Prices in one scope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prices {
     /// Which ids these prices are for.
     pub scope: Scope,
-    /// Per input token.
+    /// Tokens at the standard service tier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub input: Option<Rate>,
-    /// Per output token, thinking included.
+    pub standard: Option<TokenPrices>,
+    /// Tokens at the flex service tier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<Rate>,
-    /// Per token read from the prompt cache.
+    pub flex: Option<TokenPrices>,
+    /// Tokens at the priority service tier.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<Rate>,
-    /// Per token written to the prompt cache for five minutes.
-    #[serde(rename = "cacheWrite5m", skip_serializing_if = "Option::is_none")]
-    pub cache_write_5m: Option<Rate>,
-    /// Per token written to the prompt cache for an hour.
-    #[serde(rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
-    pub cache_write_1h: Option<Rate>,
-    /// At the flex service tier.
+    pub priority: Option<TokenPrices>,
+    /// Tokens in batch jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub flex: Option<TierPrices>,
-    /// At the priority service tier.
+    pub batch: Option<TokenPrices>,
+    /// Tokens of a whole request once its input passes a threshold.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<TierPrices>,
-    /// In batch jobs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<TierPrices>,
-    /// For the whole request once its input passes a threshold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub long_context: Option<LongContextPrices>,
+    pub long_context: Option<LongContext>,
     /// Per image made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_image: Option<Usd>,
@@ -57,28 +45,14 @@ pub struct Prices {
     pub per_audio_second: Option<Usd>,
 }
 
-/// Token prices at another service tier.
+/// The five prices of tokens: USD per million in JSON, pico-dollars per token inside. A missing one is unknown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TierPrices {
+pub struct TokenPrices {
     /// Per input token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Rate>,
-    /// Per output token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<Rate>,
-}
-
-/// Token prices of a request whose whole input, cached tokens included, is longer than a threshold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LongContextPrices {
-    /// Input tokens that are still priced normally.
-    pub above_tokens: u32,
-    /// Per input token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input: Option<Rate>,
-    /// Per output token.
+    /// Per output token, thinking included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Rate>,
     /// Per token read from the prompt cache.
@@ -90,6 +64,16 @@ pub struct LongContextPrices {
     /// Per token written to the prompt cache for an hour.
     #[serde(rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<Rate>,
+}
+
+/// What tokens cost when the whole input, cached tokens included, is longer than a threshold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LongContext {
+    /// Input tokens that are still priced normally.
+    pub above_tokens: u32,
+    /// Prices beyond, for the whole request.
+    pub prices: TokenPrices,
 }
 
 /// Where a call may run and what it is priced by.

@@ -42,7 +42,9 @@ pub fn classify(facts: &Facts<'_>) -> Assessment {
         score.add(*weight, || format!("keyword: {phrase}"));
     }
     if let Some(task) = facts.task {
-        score.add(task_weight(task), || format!("task: {}", name(task)));
+        score.add(task_weight(task), || {
+            format!("task: {task:?}").to_lowercase()
+        });
     }
     if signals.words > LONG_WORDS {
         score.add(15, || format!("long: {} words", signals.words));
@@ -101,22 +103,6 @@ const fn task_weight(task: Task) -> i32 {
         Task::Reasoning => 20,
         Task::Coding => 10,
         Task::General | Task::Creative | Task::Rag | Task::Embedding => 0,
-    }
-}
-
-/// A task's name as it stands in JSON.
-#[must_use]
-pub const fn name(task: Task) -> &'static str {
-    match task {
-        Task::General => "general",
-        Task::Classification => "classification",
-        Task::Extraction => "extraction",
-        Task::Summarization => "summarization",
-        Task::Reasoning => "reasoning",
-        Task::Coding => "coding",
-        Task::Creative => "creative",
-        Task::Rag => "rag",
-        Task::Embedding => "embedding",
     }
 }
 
@@ -258,30 +244,6 @@ mod tests {
         assert_eq!(with(Task::Coding).tier, Tier::Medium);
         assert_eq!(with(Task::Reasoning).tier, Tier::Complex);
         assert_eq!(with(Task::Reasoning).reasons, ["task: reasoning"]);
-    }
-
-    #[test]
-    fn task_names_are_those_of_json() {
-        use Task::{
-            Classification, Coding, Creative, Embedding, Extraction, General, Rag, Reasoning,
-            Summarization,
-        };
-        for task in [
-            General,
-            Classification,
-            Extraction,
-            Summarization,
-            Reasoning,
-            Coding,
-            Creative,
-            Rag,
-            Embedding,
-        ] {
-            assert_eq!(
-                serde_json::to_string(&task).unwrap(),
-                format!("{:?}", name(task))
-            );
-        }
     }
 
     proptest! {

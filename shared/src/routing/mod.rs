@@ -3,7 +3,7 @@
 //! [`classify`] says how much model the request needs, [`decide`] which models will do, in which order. Neither reads a clock,
 //! the environment or the network.
 
-pub use classify::{Assessment, classify, name};
+pub use classify::{Assessment, classify};
 pub use decide::{Candidate, Decision, Policy, Rejected, Wanted, decide};
 pub use facts::{Budget, Facts, estimate_tokens};
 
