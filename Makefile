@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test bench build size validate deny deploy
+.PHONY: run check test peers bench build size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -18,6 +18,11 @@ check:
 
 test:
 	cargo test --workspace
+
+# Independent peers on both sides of the wire: boto3 asks our stand-in, the router asks MiniStack.
+peers: $(VENV)/ministack
+	cargo build
+	$(VENV)/python tests/peers/converse.py target/debug/local
 
 # How long a decision takes.
 bench:
@@ -52,6 +57,9 @@ $(VENV)/sam: | $(TOOLS)/venv
 
 $(VENV)/cargo-lambda: | $(TOOLS)/venv
 	$(VENV)/pip install --quiet cargo-lambda==1.9.2
+
+$(VENV)/ministack: | $(TOOLS)/venv
+	$(VENV)/pip install --quiet boto3 cbor2 ministack==1.5.33
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install cargo-deny --version '^0.20' --locked --debug --quiet --root $(TOOLS)
