@@ -20,9 +20,9 @@ test:
 	cargo test --workspace
 
 # Independent peers on both sides of the wire: boto3 asks our stand-in, the router asks MiniStack.
-peers: $(VENV)/ministack
+peers: $(TOOLS)/peers/bin/ministack
 	cargo build
-	$(VENV)/python tests/peers/converse.py target/debug/local
+	$(TOOLS)/peers/bin/python tests/peers/converse.py target/debug/local
 
 # How long a decision takes.
 bench:
@@ -58,8 +58,9 @@ $(VENV)/sam: | $(TOOLS)/venv
 $(VENV)/cargo-lambda: | $(TOOLS)/venv
 	$(VENV)/pip install --quiet cargo-lambda==1.9.2
 
-$(VENV)/ministack: | $(TOOLS)/venv
-	$(VENV)/pip install --quiet boto3 cbor2 ministack==1.5.33
+$(TOOLS)/peers/bin/ministack:
+	python3 -m venv $(TOOLS)/peers
+	$(TOOLS)/peers/bin/pip install --quiet boto3==1.43.106 cbor2==6.3.0 ministack==1.5.33
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install cargo-deny --version '^0.20' --locked --debug --quiet --root $(TOOLS)

@@ -191,6 +191,21 @@ async fn a_wrong_method_is_told_the_right_ones() {
     );
 }
 
+#[tokio::test]
+async fn a_path_that_no_client_should_send_is_not_found() {
+    let lambda = Lambda::router(&[]).await;
+    for path in [
+        "", "//", "/é", "/a\"<>b", "/%zz", "/a\nb", "/invoke/", "/Invoke",
+    ] {
+        let (status, problem) = lambda.post(path, "{}").await;
+        assert_eq!(
+            (status, &problem["title"]),
+            (404, &"There is no such route".into()),
+            "{path}"
+        );
+    }
+}
+
 /// The functions as `cargo run` serves them, in this process.
 async fn stack() -> Router {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
