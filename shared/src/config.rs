@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::catalog::{Catalog, load};
+use crate::catalog::{Catalog, Named, load};
 use crate::routing::{Budget, Policy};
 use crate::usd::Usd;
 
@@ -38,7 +38,7 @@ impl Config {
     /// | `DEFAULT_BUDGET` | `balanced` | `lower-cost`, `balanced` or `best-quality` |
     /// | `MAX_TOKENS` | 32768 | the highest `maxTokens` of a call |
     /// | `MAX_COST_USD` | 1 | the most a call may cost, as far as prices are known |
-    /// | `DISABLED_MODELS` | none | ids or short names, parted by commas |
+    /// | `DISABLED_MODELS` | none | models by any of their names, parted by commas |
     /// | `RETIRE_DAYS` | 30 | `auto` leaves models alone that end within so many days |
     /// | `MODEL_ARNS` | none | `arn=model` pairs, parted by commas, for application inference profiles and the like |
     /// | `PAUSED` | `false` | `true` answers every model call with 503 |
@@ -50,19 +50,19 @@ impl Config {
     /// A sentence that names the variable, its value and what was wanted.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let catalog = catalog(&lookup)?;
+        let one_usd = Usd::from_pico(1_000_000_000_000);
         let policy = Policy {
             region: lookup("AWS_REGION").ok_or("AWS_REGION is not set")?,
             residency: word(&lookup, "DATA_RESIDENCY", "in-region, geo or global")?
                 .unwrap_or_default(),
-            disabled: list(&lookup, "DISABLED_MODELS"),
+            disabled: disabled(&lookup, &catalog)?,
             max_tokens: Some(number(&lookup, "MAX_TOKENS", "a whole number")?.unwrap_or(32_768)),
-            max_cost: Some(
-                money(&lookup, "MAX_COST_USD")?.unwrap_or(Usd::from_pico(1_000_000_000_000)),
-            ),
+            max_cost: Some(money(&lookup, "MAX_COST_USD")?.unwrap_or(one_usd)),
             retire_days: number::<u16>(&lookup, "RETIRE_DAYS", "a whole number of days")?
                 .unwrap_or(30)
                 .into(),
-            arns: arns(&lookup)?,
+            arns: arns(&lookup, &catalog)?,
         };
         let metrics = lookup("METRICS_NAMESPACE").unwrap_or_else(|| "BedrockRouter".into());
         Ok(Self {
@@ -78,7 +78,7 @@ impl Config {
             base_path: lookup("BASE_PATH")
                 .map(|path| format!("/{}", path.trim_matches('/')))
                 .unwrap_or_default(),
-            catalog: catalog(&lookup)?,
+            catalog,
         })
     }
 }
@@ -127,12 +127,43 @@ fn list(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn arns(lookup: &impl Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
-    let pair = |item: String| match item.split_once('=') {
-        Some((arn, model)) if arn.starts_with("arn:") => {
-            Ok((arn.trim().to_owned(), model.trim().to_owned()))
+/// Bare ids, whatever names the operator used; an ARN stays as it is.
+fn disabled(
+    lookup: &impl Fn(&str) -> Option<String>,
+    catalog: &Catalog,
+) -> Result<Vec<String>, String> {
+    let id = |name: String| match catalog.named(&name) {
+        Named::Model(reference) => Ok(reference.model.id.to_string()),
+        Named::Opaque => Ok(name),
+        Named::Unknown(_) => Err(format!(
+            "DISABLED_MODELS holds {name:?}, which is no model's name"
+        )),
+    };
+    list(lookup, "DISABLED_MODELS")
+        .into_iter()
+        .map(id)
+        .collect()
+}
+
+fn arns(
+    lookup: &impl Fn(&str) -> Option<String>,
+    catalog: &Catalog,
+) -> Result<Vec<(String, String)>, String> {
+    let pair = |item: String| {
+        let (arn, model) = item
+            .split_once('=')
+            .ok_or_else(|| format!("MODEL_ARNS holds {item:?}, which is not arn=model"))?;
+        match catalog.named(model) {
+            Named::Model(_) if arn.starts_with("arn:") => {
+                Ok((arn.trim().to_owned(), model.trim().to_owned()))
+            }
+            Named::Model(_) => Err(format!(
+                "MODEL_ARNS holds {item:?}, which does not begin with an ARN"
+            )),
+            Named::Opaque | Named::Unknown(_) => Err(format!(
+                "MODEL_ARNS holds {item:?}, whose model is not known"
+            )),
         }
-        Some(_) | None => Err(format!("MODEL_ARNS holds {item:?}, which is not arn=model")),
     };
     list(lookup, "MODEL_ARNS").into_iter().map(pair).collect()
 }
@@ -204,7 +235,10 @@ mod tests {
         .unwrap();
         assert_eq!(config.policy.residency, Residency::Global);
         assert_eq!(config.default_budget, Budget::LowerCost);
-        assert_eq!(config.policy.disabled, ["opus", "nova-lite"]);
+        assert_eq!(
+            config.policy.disabled,
+            ["anthropic.claude-opus-5-5", "amazon.nova-lite-v1:0"]
+        );
         assert_eq!(
             config.policy.arns,
             [("arn:aws:x".to_owned(), "opus".to_owned())]
@@ -237,6 +271,21 @@ mod tests {
                 "MODEL_ARNS",
                 "opus",
                 "MODEL_ARNS holds \"opus\", which is not arn=model",
+            ),
+            (
+                "MODEL_ARNS",
+                "x=opus",
+                "MODEL_ARNS holds \"x=opus\", which does not begin with an ARN",
+            ),
+            (
+                "MODEL_ARNS",
+                "arn:x=nope",
+                "MODEL_ARNS holds \"arn:x=nope\", whose model is not known",
+            ),
+            (
+                "DISABLED_MODELS",
+                "nope",
+                "DISABLED_MODELS holds \"nope\", which is no model's name",
             ),
             (
                 "CATALOG_FILE",

@@ -18,7 +18,7 @@ pub struct Policy {
     pub region: String,
     /// How far prompts may travel.
     pub residency: Residency,
-    /// Models that must not be used, by id or short name.
+    /// Models that must not be used, by bare id; or ARNs.
     pub disabled: Vec<String>,
     /// The highest `maxTokens` of any call.
     pub max_tokens: Option<u32>,
@@ -26,7 +26,7 @@ pub struct Policy {
     pub max_cost: Option<Usd>,
     /// `auto` leaves models alone that end within so many days.
     pub retire_days: i32,
-    /// Catalog names for ARNs that only AWS can resolve.
+    /// ARNs that only AWS can resolve, each with the model's or profile's id behind it.
     pub arns: Vec<(String, String)>,
 }
 
@@ -216,6 +216,14 @@ impl<'a> Search<'a, '_> {
     /// An ARN that nothing is known of: it goes through, unless a cost limit must be kept.
     fn opaque(&self, arn: &str, warnings: &mut Vec<String>) -> Outcome<'a> {
         let id = arn.to_owned();
+        if self.policy.disabled.contains(&id) {
+            let reason = "disabled by the operator".into();
+            return Err(Rejected {
+                id,
+                estimate: None,
+                reason,
+            });
+        }
         if self.facts.max_cost.is_some() {
             let reason =
                 "its price is unknown, so maxCostUsd cannot be kept; MODEL_ARNS can name its model"

@@ -22,12 +22,11 @@ pub(super) fn unfit(
 }
 
 fn disabled(search: &Search<'_, '_>, model: &Model, id: &str) -> Option<String> {
-    let is_it = |name: &String| {
-        [id, &model.id, &model.name]
-            .into_iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
-    };
-    let disabled = search.policy.disabled.iter().any(is_it);
+    let disabled = search
+        .policy
+        .disabled
+        .iter()
+        .any(|name| *name == model.id || name == id);
     disabled.then(|| "disabled by the operator".to_owned())
 }
 

@@ -119,7 +119,7 @@ fn the_answer_says_why_others_will_not_do() {
         ..Facts::default()
     };
     let disabled = Policy {
-        disabled: vec!["claude-sonnet-5-5".into()],
+        disabled: vec!["anthropic.claude-sonnet-5-5".into()],
         ..policy()
     };
     let decision = auto(&long, &disabled).unwrap();
@@ -368,7 +368,7 @@ proptest! {
     fn a_cheaper_budget_never_picks_a_dearer_model(
         prompt in tier(), task in task(), (region, residency) in region(),
         input_tokens in 0u32..150_000, images: bool, tools: bool, disabled in proptest::sample::subsequence(
-            vec!["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5", "gpt-6-luna", "gpt-6.1-terra", "gpt-6.1-sol"], 0..6),
+            vec!["anthropic.claude-haiku-5-5", "anthropic.claude-sonnet-5-5", "anthropic.claude-opus-5-5", "openai.gpt-6-luna", "openai.gpt-6.1-terra", "openai.gpt-6.1-sol"], 0..6),
     ) {
         let disabled = disabled.into_iter().map(str::to_owned).collect();
         let policy = Policy { region: region.into(), residency, disabled, ..policy() };
