@@ -62,14 +62,7 @@ impl<S: Sync> FromRequestParts<S> for Call {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let lambda = parts.extensions.lambda_context_ref();
         let local = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
-        let deadline = lambda
-            .map(|context| Duration::from_millis(context.deadline))
-            .filter(|deadline| !deadline.is_zero());
-        let time_left = deadline.map(|deadline| {
-            deadline
-                .saturating_sub(telemetry::now())
-                .saturating_sub(MARGIN)
-        });
+        let deadline = lambda.map(|context| Duration::from_millis(context.deadline));
         Ok(Self {
             request_id: lambda
                 .map(|context| context.request_id.clone())
@@ -77,9 +70,17 @@ impl<S: Sync> FromRequestParts<S> for Call {
                 .unwrap_or_default(),
             caller: parts.extensions.request_context_ref().and_then(caller),
             started: Instant::now(),
-            time_left: time_left.unwrap_or(LONGEST),
+            time_left: deadline.map_or(LONGEST, |deadline| time_left(deadline, telemetry::now())),
         })
     }
+}
+
+/// Time until a deadline, less the margin, both since 1970. Lambda calls no function after its deadline, so one that has passed
+/// is an emulator's (cargo-lambda sends ten minutes after 1970) and stands for none.
+fn time_left(deadline: Duration, now: Duration) -> Duration {
+    deadline
+        .checked_sub(now)
+        .map_or(LONGEST, |left| left.saturating_sub(MARGIN))
 }
 
 /// The principal that API Gateway or the function URL has authenticated.
@@ -377,6 +378,17 @@ mod tests {
                 other => panic!("{body}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn time_is_left_until_the_deadline_if_there_is_one() {
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            time_left(seconds(1030), seconds(1000)),
+            seconds(30) - MARGIN
+        );
+        assert_eq!(time_left(seconds(1000), seconds(1000)), Duration::ZERO);
+        assert_eq!(time_left(seconds(600), seconds(1000)), LONGEST);
     }
 
     #[test]
