@@ -1,7 +1,7 @@
 //! `POST /invoke`: route a prompt and ask the model.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,7 +15,7 @@ use shared::fit::fit;
 use shared::http::{Call, Payload, json};
 use shared::routing::{Candidate, Decision};
 use shared::telemetry::{Record, whole_ms};
-use shared::wire::Reply;
+use shared::wire::{ConverseBody, Reply};
 
 use crate::App;
 use crate::answer::{Answer, Routing};
@@ -94,20 +94,15 @@ impl App {
             }
             let began = Instant::now();
             let (body, changes) = fit(&request.conversation, candidate.model, candidate.max_tokens);
-            let body =
-                serde_json::to_vec(&body).map_err(|error| Error::Internal(error.to_string()))?;
-            let reply =
-                bedrock::converse(&self.client, &candidate.id, Bytes::from(body), time_left).await;
-            let reply = reply.and_then(|json| {
-                Reply::parse(&json).map_err(|why| Fault::new(Outcome::Failed, why))
-            });
+            let reply = self.converse(&candidate.id, &body, time_left).await;
             let outcome = reply
                 .as_ref()
                 .map_or_else(|fault| fault.outcome.kind(), |_| "answered");
+            let latency_ms = whole_ms(began.elapsed());
             attempts.push(Attempt {
                 model_id: candidate.id.clone(),
                 outcome,
-                latency_ms: whole_ms(began.elapsed()),
+                latency_ms,
             });
             record.model_id = Some(candidate.id.clone());
             record.fallbacks = attempts.len() - 1;
@@ -128,6 +123,18 @@ impl App {
             fault: last,
             attempts,
         })
+    }
+
+    async fn converse(
+        &self,
+        id: &str,
+        body: &ConverseBody<'_>,
+        time_left: Duration,
+    ) -> Result<Reply, Fault> {
+        let failed = |why| Fault::new(Outcome::Failed, why);
+        let body = serde_json::to_vec(body).map_err(|error| failed(error.to_string()))?;
+        let reply = bedrock::converse(&self.client, id, Bytes::from(body), time_left).await?;
+        Reply::parse(&reply).map_err(failed)
     }
 }
 
