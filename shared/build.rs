@@ -93,7 +93,7 @@ macro_rules! literals {
 structs! {
     Catalog { models, names, tiers, routes }
     Model {
-        id, name, provider, family, kind, input, output, limits, capabilities, prices, regions, profiles, lifecycle,
+        id, name, provider, family, kind, strengths, use_for, input, output, limits, capabilities, prices, regions, profiles, lifecycle,
         successor, aliases, embedding, sources
     }
     Limits { context_tokens, output_tokens }
@@ -104,7 +104,7 @@ structs! {
         prompt_cache_min_tokens, guardrails, quota_output_burndown
     }
     Prices {
-        scope, standard, flex, priority, batch, long_context, per_image, per_input_image, per_query, per_video_second,
+        scope, region, standard, flex, priority, batch, long_context, per_image, per_input_image, per_query, per_video_second,
         per_audio_second
     }
     TokenPrices { input, output, cache_read, cache_write_5m, cache_write_1h }

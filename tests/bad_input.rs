@@ -1,5 +1,6 @@
 //! Bad input gets a 4xx that says what is wrong: never a panic, never a 500.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,6 +11,7 @@ use local::stack::{config, functions, simulate};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
+use shared::catalog::Catalog;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -209,7 +211,14 @@ async fn a_path_that_no_client_should_send_is_not_found() {
 /// The functions as `cargo run` serves them, in this process.
 async fn stack() -> Router {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = simulate(Arc::new(Bedrock::new("us-east-1")), listener).unwrap();
+    let client = simulate(
+        Arc::new(Bedrock::new(
+            "us-east-1",
+            Cow::Borrowed(Catalog::built_in()),
+        )),
+        listener,
+    )
+    .unwrap();
     functions(config(|_| None).unwrap(), client)
 }
 

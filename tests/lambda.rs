@@ -1,5 +1,6 @@
 //! A function's bootstrap and the Lambda service it believes to run in.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use axum::routing::{get, post};
 use local::bedrock::faults::Fault;
 use local::bedrock::{Bedrock, routes};
 use serde_json::{Value, json};
+use shared::catalog::Catalog;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -54,7 +56,7 @@ impl Lambda {
             .iter()
             .find(|(name, _)| *name == "AWS_REGION")
             .map_or("us-east-1", |(_, region)| region);
-        let bedrock = Arc::new(Bedrock::new(region));
+        let bedrock = Arc::new(Bedrock::new(region, Cow::Borrowed(Catalog::built_in())));
         let runtime_port = serve(runtime_api(Arc::clone(&runtime))).await;
         let bedrock_port = serve(routes(Arc::clone(&bedrock))).await;
         let mut child = Command::new(env!("CARGO_BIN_EXE_router-under-test"))

@@ -34,7 +34,7 @@ async fn a_call_leaves_one_metric_line_before_it_is_answered() {
 
 #[tokio::test]
 async fn nobodys_prompt_is_in_the_log_at_any_level() {
-    let lambda = Lambda::router(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]).await;
+    let lambda = Lambda::router(&[("LOG_LEVEL", "TRACE")]).await;
     let secret = "xyzzy-4711";
     for body in [
         json!({ "prompt": secret }),
@@ -90,7 +90,7 @@ fn a_broken_configuration_ends_the_start_with_a_sentence() {
     assert!(!output.status.success());
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
-        error.contains(r#"MAX_TOKENS=\"ten\" is not a whole number"#),
+        error.contains(r#"MAX_TOKENS=\"ten\" is not a whole number above zero"#),
         "{error}"
     );
 }

@@ -1,5 +1,6 @@
 //! The stand-in refuses what Bedrock refuses; the SDK's own client asks it directly.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_sdk_bedrockruntime::Client;
@@ -9,11 +10,19 @@ use aws_sdk_bedrockruntime::types::{
 };
 use local::bedrock::Bedrock;
 use local::stack::simulate;
+use shared::catalog::Catalog;
 use tokio::net::TcpListener;
 
 async fn client() -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    simulate(Arc::new(Bedrock::new("us-east-1")), listener).unwrap()
+    simulate(
+        Arc::new(Bedrock::new(
+            "us-east-1",
+            Cow::Borrowed(Catalog::built_in()),
+        )),
+        listener,
+    )
+    .unwrap()
 }
 
 fn user(text: &str) -> Message {

@@ -62,26 +62,39 @@ async fn main() -> ExitCode {
     clippy::disallowed_methods,
     reason = "the environment is read here and nowhere else"
 )]
-fn configuration() -> Result<Config, String> {
-    config(|name| std::env::var(name).ok())
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
-async fn client(arguments: &Arguments, config: &Config, aws_port: u16) -> Result<Client, String> {
+/// The configuration and a client that fits it: of the stand-in, or of AWS in the Region that the SDK finds.
+async fn prepare(arguments: &Arguments, aws_port: u16) -> Result<(Config, Client), String> {
+    telemetry::init_terminal(variable("LOG_LEVEL"));
     if arguments.aws {
-        return Ok(shared::bedrock::client().await);
+        let client = shared::bedrock::client().await;
+        let region = client.config().region().map(ToString::to_string);
+        let region = region
+            .ok_or("no AWS Region is set; set AWS_REGION, or a region in your AWS profile")?;
+        let config = config(|name| {
+            if name == "AWS_REGION" {
+                Some(region.clone())
+            } else {
+                variable(name)
+            }
+        })?;
+        return Ok((config, client));
     }
-    let bedrock = Arc::new(Bedrock::new(&config.policy.region));
-    simulate(
+    let config = config(variable)?;
+    let bedrock = Arc::new(Bedrock::new(&config.policy.region, config.catalog.clone()));
+    let client = simulate(
         bedrock,
         listen(arguments.listen, aws_port, "--aws-port").await?,
-    )
+    )?;
+    Ok((config, client))
 }
 
 async fn serve(arguments: &Arguments) -> Result<(), String> {
-    telemetry::init(Some("warn".into()));
-    let config = configuration()?;
     let listener = listen(arguments.listen, arguments.port, "--port").await?;
-    let client = client(arguments, &config, arguments.aws_port).await?;
+    let (config, client) = prepare(arguments, arguments.aws_port).await?;
     say(&greeting(arguments, &config))?;
     let app = functions(config, client).layer(from_fn(log));
     let stop = async {
@@ -94,10 +107,8 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
 }
 
 async fn ask_once(arguments: &Arguments, question: &Question) -> Result<(), String> {
-    telemetry::init(Some("error".into()));
-    let config = configuration()?;
     // Any free port: this stand-in lives for one question.
-    let client = client(arguments, &config, 0).await?;
+    let (config, client) = prepare(arguments, 0).await?;
     say(&ask(functions(config, client), question).await?)
 }
 

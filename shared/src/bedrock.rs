@@ -128,11 +128,15 @@ pub enum Outcome {
     TimedOut,
     /// Bedrock refuses the request.
     Invalid,
+    /// Bedrock refuses the request for this model; another may take it.
+    Unsupported,
     /// No permission, or no access to the model.
     Denied,
     /// Bedrock does not know the model, or not for this account.
     NotFound,
-    /// Anything else: a broken connection, an internal error, a reply that cannot be read.
+    /// An answer came, and is paid for, but cannot be read.
+    Unreadable,
+    /// Anything else: a broken connection, an internal error.
     Failed,
 }
 
@@ -144,10 +148,10 @@ impl Outcome {
             Self::Throttled | Self::NotReady => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Invalid | Self::Unsupported => StatusCode::BAD_REQUEST,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::ModelError | Self::Failed => StatusCode::BAD_GATEWAY,
+            Self::ModelError | Self::Unreadable | Self::Failed => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -161,6 +165,8 @@ impl Outcome {
             Self::ModelError => "model-error",
             Self::TimedOut => "timed-out",
             Self::Invalid => "refused-by-bedrock",
+            Self::Unsupported => "refused-for-model",
+            Self::Unreadable => "unreadable-answer",
             Self::Denied => "access-denied",
             Self::NotFound => "model-not-found",
             Self::Failed => "bedrock-failed",
@@ -177,6 +183,8 @@ impl Outcome {
             Self::ModelError => "The model failed",
             Self::TimedOut => "No answer in time",
             Self::Invalid => "Bedrock refused the request",
+            Self::Unsupported => "Bedrock refused the request for this model",
+            Self::Unreadable => "The answer cannot be read",
             Self::Denied => "No access to the model",
             Self::NotFound => "Bedrock does not know the model",
             Self::Failed => "Bedrock failed",
@@ -193,14 +201,18 @@ impl Outcome {
             | Self::ModelError
             | Self::TimedOut
             | Self::Failed => true,
-            Self::Invalid | Self::Denied | Self::NotFound => false,
+            Self::Invalid
+            | Self::Unsupported
+            | Self::Unreadable
+            | Self::Denied
+            | Self::NotFound => false,
         }
     }
 
-    /// Whether another model may succeed where this one did not.
+    /// Whether another model may succeed where this one did not, and nothing is paid for yet.
     #[must_use]
     pub fn is_worth_another_model(self) -> bool {
-        self != Self::Invalid
+        !matches!(self, Self::Invalid | Self::Unreadable)
     }
 }
 
@@ -245,9 +257,11 @@ impl Fault {
         let outcome = match error {
             SdkError::TimeoutError(_) => Outcome::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Outcome::TimedOut,
-            SdkError::ServiceError(service) => {
-                by_code(service.err().code(), service.raw().status().as_u16())
-            }
+            SdkError::ServiceError(service) => by_code(
+                service.err().code(),
+                service.err().message(),
+                service.raw().status().as_u16(),
+            ),
             _ => Outcome::Failed,
         };
         let headers = error.raw_response().map(|response| response.headers());
@@ -287,12 +301,16 @@ impl Fault {
             Outcome::TimedOut => {
                 "no candidate answered in time; raise timeoutMs, or lower maxTokens".into()
             }
-            Outcome::Invalid => format!("Bedrock says: {message}"),
+            Outcome::Invalid | Outcome::Unsupported | Outcome::NotFound => {
+                format!("Bedrock says: {message}")
+            }
+            Outcome::Unreadable => {
+                "the model answered, but its answer cannot be read; its tokens are billed".into()
+            }
             Outcome::Denied => format!(
                 "Bedrock says: {message}. Check the function's permissions, and that the account has access to the model \
                  (a third-party model needs a Marketplace subscription, Anthropic's also a use-case form)"
             ),
-            Outcome::NotFound => format!("Bedrock says: {message}"),
             Outcome::Failed => {
                 "the call to Bedrock failed; the log has the cause under the request id".into()
             }
@@ -301,14 +319,22 @@ impl Fault {
 }
 
 /// By Bedrock's error code in any letter case, else by status: codes are missing from some 429s and from HTML bodies.
-fn by_code(code: Option<&str>, status: u16) -> Outcome {
+fn by_code(code: Option<&str>, message: Option<&str>, status: u16) -> Outcome {
+    let about_the_model = [
+        "model identifier is invalid",
+        "on-demand throughput",
+        "This model doesn't support",
+    ];
+    let is_about_the_model =
+        message.is_some_and(|message| about_the_model.iter().any(|words| message.contains(words)));
     match code.unwrap_or_default().to_ascii_lowercase().as_str() {
-        "throttlingexception" => Outcome::Throttled,
+        "throttlingexception" | "servicequotaexceededexception" => Outcome::Throttled,
         "modelnotreadyexception" => Outcome::NotReady,
         "serviceunavailableexception" => Outcome::Unavailable,
         "modelerrorexception" => Outcome::ModelError,
         "modeltimeoutexception" => Outcome::TimedOut,
-        "validationexception" | "servicequotaexceededexception" => Outcome::Invalid,
+        "validationexception" if is_about_the_model => Outcome::Unsupported,
+        "validationexception" => Outcome::Invalid,
         "accessdeniedexception" => Outcome::Denied,
         "resourcenotfoundexception" => Outcome::NotFound,
         _ => match status {
@@ -334,10 +360,21 @@ mod tests {
             (Some("throttlingException"), 400, Outcome::Throttled),
             (Some("ModelErrorException"), 424, Outcome::ModelError),
             (Some("SomethingNew"), 503, Outcome::Unavailable),
+            (
+                Some("ServiceQuotaExceededException"),
+                400,
+                Outcome::Throttled,
+            ),
             (None, 429, Outcome::Throttled),
             (None, 500, Outcome::Failed),
         ] {
-            assert_eq!(by_code(code, status), outcome);
+            assert_eq!(by_code(code, None, status), outcome);
         }
+        let refused = |message| by_code(Some("ValidationException"), Some(message), 400);
+        assert_eq!(
+            refused("The provided model identifier is invalid."),
+            Outcome::Unsupported
+        );
+        assert_eq!(refused("The text field is blank."), Outcome::Invalid);
     }
 }

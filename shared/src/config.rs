@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
@@ -52,12 +53,14 @@ impl Config {
         let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let catalog = catalog(&lookup)?;
         let one_usd = Usd::from_pico(1_000_000_000_000);
+        let max_tokens: Option<NonZeroU32> =
+            number(&lookup, "MAX_TOKENS", "a whole number above zero")?;
         let policy = Policy {
             region: lookup("AWS_REGION").ok_or("AWS_REGION is not set")?,
             residency: word(&lookup, "DATA_RESIDENCY", "in-region, geo or global")?
                 .unwrap_or_default(),
             disabled: disabled(&lookup, &catalog)?,
-            max_tokens: Some(number(&lookup, "MAX_TOKENS", "a whole number")?.unwrap_or(32_768)),
+            max_tokens: Some(max_tokens.map_or(32_768, NonZeroU32::get)),
             max_cost: Some(money(&lookup, "MAX_COST_USD")?.unwrap_or(one_usd)),
             retire_days: number::<u16>(&lookup, "RETIRE_DAYS", "a whole number of days")?
                 .unwrap_or(30)
@@ -254,7 +257,7 @@ mod tests {
             (
                 "MAX_TOKENS",
                 "ten",
-                "MAX_TOKENS=\"ten\" is not a whole number",
+                "MAX_TOKENS=\"ten\" is not a whole number above zero",
             ),
             (
                 "MAX_COST_USD",

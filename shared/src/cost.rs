@@ -80,6 +80,9 @@ pub enum ServiceTier {
     Priority,
     /// Bought capacity; its price is not per token.
     Reserved,
+    /// A tier that we do not know yet.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Exact cost by component.
@@ -109,7 +112,8 @@ fn rates(prices: &Prices, tier: ServiceTier, all_input: u64) -> Option<&TokenPri
         (ServiceTier::Default, Some(long)) => Some(&long.prices),
         (ServiceTier::Flex, None) => prices.flex.as_ref(),
         (ServiceTier::Priority, None) => prices.priority.as_ref(),
-        (ServiceTier::Flex | ServiceTier::Priority, Some(_)) | (ServiceTier::Reserved, _) => None,
+        (ServiceTier::Flex | ServiceTier::Priority, Some(_))
+        | (ServiceTier::Reserved | ServiceTier::Unknown, _) => None,
     }
 }
 
@@ -150,10 +154,22 @@ fn part(tokens: u64, rate: Option<Rate>) -> Option<Usd> {
 }
 
 /// The most output tokens that an amount of money buys after the input is paid, or `None` when a price is unknown.
+///
+/// Input that may be written to the prompt cache is paid at the dearest price it can have.
 #[must_use]
-pub fn affordable_output(limit: Usd, input_tokens: u64, prices: &Prices) -> Option<u64> {
+pub fn affordable_output(
+    limit: Usd,
+    input_tokens: u64,
+    may_be_cached: bool,
+    prices: &Prices,
+) -> Option<u64> {
     let rates = rates(prices, ServiceTier::Default, input_tokens)?;
-    let left = limit.pico() - rates.input?.times(input_tokens).pico();
+    let written = [rates.cache_write_5m, rates.cache_write_1h]
+        .into_iter()
+        .flatten()
+        .filter(|_| may_be_cached);
+    let input = written.fold(rates.input?, Rate::max);
+    let left = limit.pico() - input.times(input_tokens).pico();
     let rate = i128::from(rates.output?.pico());
     let tokens = if rate == 0 {
         i128::from(u64::MAX)
@@ -175,7 +191,7 @@ mod tests {
         Catalog::built_in()
             .find(name)
             .unwrap()
-            .prices_in(&scope)
+            .prices_in(&scope, "us-east-1")
             .unwrap()
     }
 
@@ -270,10 +286,11 @@ mod tests {
             None
         );
         let cached = Usage {
-            cache_read_input_tokens: Some(1),
+            cache_write_input_tokens: Some(1),
             ..usage
         };
         assert_eq!(total(&cached, nova, ServiceTier::Flex), None);
+        assert_eq!(total(&Usage::of(1, 1), nova, ServiceTier::Unknown), None);
     }
 
     #[test]
@@ -294,9 +311,13 @@ mod tests {
             let of = |n, m| cost(&Usage::of(n, m), opus, ServiceTier::Default).unwrap().total_usd;
             prop_assert_eq!(of(a, b), of(a, 0) + of(0, b));
             let limit = Usd::from_pico(limit);
-            let most = affordable_output(limit, a, opus).unwrap();
+            let most = affordable_output(limit, a, false, opus).unwrap();
             prop_assert!(most == 0 || of(a, most) <= limit);
             prop_assert!(of(a, most + 1) > limit);
+            let written = Usage { cache_write_input_tokens: Some(a), cache_details: vec![CacheDetail { ttl: "1h".into(), input_tokens: a }], ..Usage::of(0, 0) };
+            let most = affordable_output(limit, a, true, opus).unwrap();
+            let worst = cost(&Usage { output_tokens: most, ..written }, opus, ServiceTier::Default).unwrap().total_usd;
+            prop_assert!(most == 0 || worst <= limit);
         }
     }
 }

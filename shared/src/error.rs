@@ -53,18 +53,18 @@ pub enum Error {
 }
 
 impl Error {
-    /// A wrong field.
-    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+    /// A wrong field. What a caller sent may be quoted in it, so both are cut to a readable length.
+    pub fn invalid(field: impl AsRef<str>, detail: impl AsRef<str>) -> Self {
         Self::Invalid {
-            field: field.into(),
-            detail: detail.into(),
+            field: cut(field.as_ref(), 200),
+            detail: cut(detail.as_ref(), 800),
         }
     }
 
     /// A model name that nothing is known of.
     #[must_use]
     pub fn unknown_model(name: &str, nearest: &[&str]) -> Self {
-        let shown: String = name.chars().take(80).collect();
+        let shown = cut(name, 80);
         let hint = match nearest {
             [] => "use \"auto\", or an id, alias, profile id or ARN of a Bedrock model".to_owned(),
             names => format!("did you mean {}?", names.join(", ")),
@@ -202,5 +202,14 @@ impl Error {
             | Self::NoCandidate { .. }
             | Self::Internal(_) => None,
         }
+    }
+}
+
+/// The first so many characters of a text.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }

@@ -23,14 +23,8 @@ const OURS: [&str; 3] = ["shared", "router", "local"];
 
 /// Starts the log: JSON with `timestamp` and `level` at the top, as Lambda's log-level filter wants them.
 ///
-/// `level` is the value of `AWS_LAMBDA_LOG_LEVEL` or `LOG_LEVEL`; what is not a level counts as `info`.
+/// `level` is the value of `LOG_LEVEL`; what is not a level counts as `info`.
 pub fn init(level: Option<String>) {
-    let level = level
-        .and_then(|level| level.to_lowercase().parse().ok())
-        .unwrap_or(LevelFilter::INFO);
-    let targets = Targets::new()
-        .with_default(LevelFilter::WARN.min(level))
-        .with_targets(OURS.map(|target| (target, level)));
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
@@ -38,8 +32,26 @@ pub fn init(level: Option<String>) {
         .with_span_list(false);
     // A second call, in a test that starts two functions in one process, changes nothing.
     let _ = tracing_subscriber::registry()
-        .with(lines.with_filter(targets))
+        .with(lines.with_filter(targets(level, LevelFilter::INFO)))
         .try_init();
+}
+
+/// Starts a log for a person: lines on standard error, from `warn` on unless `level` says otherwise.
+pub fn init_terminal(level: Option<String>) {
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(targets(level, LevelFilter::WARN)))
+        .try_init();
+}
+
+/// Our targets at the level that is set, all others at `warn` at most.
+fn targets(level: Option<String>, default: LevelFilter) -> Targets {
+    let level = level
+        .and_then(|level| level.to_lowercase().parse().ok())
+        .unwrap_or(default);
+    Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_targets(OURS.map(|target| (target, level)))
 }
 
 /// The time since 1970.

@@ -86,7 +86,7 @@ impl App {
         record: &mut Record,
     ) -> Result<Asked<'a>, Error> {
         let mut attempts = Vec::new();
-        let mut last = Fault::new(Outcome::TimedOut, "there was no time left to ask");
+        let mut last = None;
         for candidate in decision.chain() {
             let time_left = call.time_left_within(request.timeout);
             if time_left.is_zero() {
@@ -104,7 +104,7 @@ impl App {
                 outcome,
                 latency_ms,
             });
-            record.model_id = Some(candidate.id.clone());
+            record.model_id = Some(metric_name(candidate));
             record.fallbacks = attempts.len() - 1;
             match reply {
                 Ok(reply) => {
@@ -115,12 +115,15 @@ impl App {
                         changes,
                     });
                 }
-                Err(fault) if fault.outcome.is_worth_another_model() => last = fault,
+                Err(fault) if fault.outcome.is_worth_another_model() => {
+                    last = worth_telling(last, fault)
+                }
                 Err(fault) => return Err(Error::Bedrock { fault, attempts }),
             }
         }
+        let out_of_time = || Fault::new(Outcome::TimedOut, "there was no time left to ask");
         Err(Error::Bedrock {
-            fault: last,
+            fault: last.unwrap_or_else(out_of_time),
             attempts,
         })
     }
@@ -131,22 +134,39 @@ impl App {
         body: &ConverseBody<'_>,
         time_left: Duration,
     ) -> Result<Reply, Fault> {
-        let failed = |why| Fault::new(Outcome::Failed, why);
-        let body = serde_json::to_vec(body).map_err(|error| failed(error.to_string()))?;
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Fault::new(Outcome::Failed, error.to_string()))?;
         let reply = bedrock::converse(&self.client, id, Bytes::from(body), time_left).await?;
-        Reply::parse(&reply).map_err(failed)
+        Reply::parse(&reply).map_err(|why| Fault::new(Outcome::Unreadable, why))
     }
+}
+
+/// Of two faults the one that the caller can do something about by waiting; else the later one.
+fn worth_telling(earlier: Option<Fault>, later: Fault) -> Option<Fault> {
+    earlier
+        .filter(|earlier| earlier.outcome.passes() && !later.outcome.passes())
+        .or(Some(later))
+}
+
+/// The metric dimension of a candidate: callers must not be able to make up new ones, each of which is billed.
+fn metric_name(candidate: &Candidate<'_>) -> String {
+    candidate
+        .model
+        .map_or_else(|| "unlisted".to_owned(), |_| candidate.id.clone())
 }
 
 /// The exact cost of an answer, by the id that gave it.
 fn price(asked: &Asked<'_>) -> Option<Cost> {
-    let scope = asked.candidate.scope.as_ref()?;
-    let prices = asked.candidate.model?.prices_in(scope)?;
-    cost(&asked.reply.usage, prices, asked.reply.service_tier())
+    cost(
+        &asked.reply.usage,
+        asked.candidate.prices?,
+        asked.reply.service_tier(),
+    )
 }
 
 fn warnings(decision: &Decision<'_>, asked: &Asked<'_>, cost: Option<Cost>) -> Vec<String> {
     let mut warnings = decision.warnings.clone();
+    warnings.extend(asked.candidate.notice.clone());
     let failed = asked
         .attempts
         .iter()

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use http::{StatusCode, Uri};
 use serde::Serialize;
 use shared::config::Config;
-use shared::error::Error;
+use shared::error::{Error, cut};
 use shared::http::{Call, MAX_BODY, json, problem};
 
 pub mod answer;
@@ -70,7 +70,7 @@ pub async fn health(State(app): State<Arc<App>>, call: Call) -> Response {
 async fn not_found(call: Call, uri: Uri) -> Response {
     problem(
         &Error::NotFound {
-            path: uri.path().to_owned(),
+            path: cut(uri.path(), 200),
         },
         &call.request_id,
     )

@@ -11,7 +11,7 @@ use shared::{bedrock, config::Config, http, telemetry};
 )]
 async fn main() -> Result<(), lambda_http::Error> {
     let variable = |name: &str| std::env::var(name).ok();
-    telemetry::init(variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("LOG_LEVEL")));
+    telemetry::init(variable("LOG_LEVEL"));
     let config = Config::from_lookup(variable)?;
     let base_path = config.base_path.clone();
     let routes = router::routes(App {

@@ -29,7 +29,13 @@ impl App {
         let decision = self.decide(&request, record)?;
         let first = &decision.first;
         let (_, changes) = fit(&request.conversation, first.model, first.max_tokens);
-        let warnings = decision.warnings.iter().cloned().chain(changes).collect();
+        let warnings = decision
+            .warnings
+            .iter()
+            .chain(&first.notice)
+            .cloned()
+            .chain(changes)
+            .collect();
         Ok(json(
             StatusCode::OK,
             &Routing::alone(&decision, warnings),

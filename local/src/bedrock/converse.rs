@@ -29,7 +29,7 @@ const FIELDS: [&str; 12] = [
 /// # Errors
 /// The refusal that Bedrock would send.
 pub fn converse(bedrock: &Bedrock, id: &str, body: &[u8]) -> Result<Value, Refusal> {
-    let model = model(bedrock.catalog, &bedrock.region, id)?;
+    let model = model(&bedrock.catalog, &bedrock.region, id)?;
     let body: Value = serde_json::from_slice(body)
         .map_err(|_| Refusal::new("SerializationException", "the body is not JSON"))?;
     check_fields(&body)?;

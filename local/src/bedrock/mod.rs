@@ -3,6 +3,7 @@
 //! It takes what Bedrock takes and refuses what Bedrock refuses, in Bedrock's words (as observed, see `converse`). It answers
 //! at once with a text that says it is a simulation, and it can throttle, fail and be slow on demand (see [`faults`]).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,7 +25,7 @@ use faults::Faults;
 #[derive(Debug)]
 pub struct Bedrock {
     /// The models it serves.
-    pub catalog: &'static Catalog,
+    pub catalog: Cow<'static, Catalog>,
     /// The Region it plays.
     pub region: String,
     /// What it is told to do wrong.
@@ -33,11 +34,11 @@ pub struct Bedrock {
 }
 
 impl Bedrock {
-    /// A stand-in for a Region, with nothing wrong.
+    /// A stand-in for a Region, with nothing wrong, for the models of the catalog that the functions use.
     #[must_use]
-    pub fn new(region: impl Into<String>) -> Self {
+    pub fn new(region: impl Into<String>, catalog: Cow<'static, Catalog>) -> Self {
         Self {
-            catalog: Catalog::built_in(),
+            catalog,
             region: region.into(),
             faults: Faults::default(),
             requests: AtomicU64::new(0),

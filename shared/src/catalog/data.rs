@@ -42,6 +42,10 @@ pub struct Model {
     pub family: Text,
     /// What it does.
     pub kind: Kind,
+    /// What it is good at, in a sentence.
+    pub strengths: Text,
+    /// What to use it for.
+    pub use_for: List<Text>,
     /// What it takes.
     pub input: List<Modality>,
     /// What it gives.

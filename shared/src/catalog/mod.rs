@@ -6,7 +6,7 @@ use jiff::civil::{Date, date};
 
 pub use data::*;
 pub use load::load;
-pub use name::{Named, Reference};
+pub use name::{Named, Reference, arn_region, clean};
 pub use place::{Placement, Residency};
 pub use prices::{LongContext, Prices, Scope, TokenPrices};
 
@@ -83,10 +83,20 @@ impl Model {
         }
     }
 
-    /// What the model costs in a scope, if that is known.
+    /// Days until the model ends, if a day is set; negative once it has ended.
     #[must_use]
-    pub fn prices_in(&self, scope: &Scope) -> Option<&Prices> {
-        self.prices.iter().find(|prices| prices.scope == *scope)
+    pub fn days_left(&self, today: Date) -> Option<i32> {
+        let end = self.lifecycle.end_of_life?;
+        today.until(end).ok().map(|span| span.get_days())
+    }
+
+    /// What an id of the model costs when called from a Region, if that is known: the Region's own price for the bare id where
+    /// there is one, else the scope's list price.
+    #[must_use]
+    pub fn prices_in(&self, scope: &Scope, region: &str) -> Option<&Prices> {
+        let of_scope = || self.prices.iter().filter(|prices| prices.scope == *scope);
+        let own = of_scope().find(|prices| prices.region.as_deref() == Some(region));
+        own.or_else(|| of_scope().find(|prices| prices.region.is_none()))
     }
 
     /// Whether it takes a kind of content.
@@ -168,6 +178,21 @@ mod tests {
             let providers: BTreeSet<_> = models.map(|model| &model.provider).collect();
             assert!(providers.len() > 1, "{:?} {:?}", route.task, route.tier);
         }
+    }
+
+    #[test]
+    fn a_region_may_have_its_own_price() {
+        let llama = Catalog::built_in().find("llama3-8b").unwrap();
+        let input = |region| {
+            llama
+                .prices_in(&Scope::InRegion, region)?
+                .standard
+                .as_ref()?
+                .input
+        };
+        assert_eq!(input("us-east-1"), Some(Rate::from_pico(300_000)));
+        assert_eq!(input("eu-west-2"), Some(Rate::from_pico(390_000)));
+        assert!(llama.prices_in(&Scope::Global, "us-east-1").is_none());
     }
 
     #[test]

@@ -18,8 +18,28 @@ pub enum Named<'a> {
 pub struct Reference<'a> {
     /// The model.
     pub model: &'a Model,
-    /// The scope of a profile id such as `us.…`, or in-region for a foundation-model ARN; `None` for a bare name.
+    /// The scope of a profile id such as `us.…`; `None` for any other name.
     pub scope: Option<Scope>,
+}
+
+/// The longest id or ARN that Bedrock takes.
+const LONGEST: usize = 2048;
+
+/// A name as it is looked up and sent: without white space around it or the `bedrock/` that other tools put in front.
+#[must_use]
+pub fn clean(name: &str) -> &str {
+    let name = name.trim();
+    name.strip_prefix("bedrock/").unwrap_or(name)
+}
+
+/// The Region of an ARN, unless it names none.
+#[must_use]
+pub fn arn_region(name: &str) -> Option<&str> {
+    let region = name
+        .starts_with("arn:")
+        .then(|| name.split(':').nth(3))
+        .flatten();
+    region.filter(|region| !region.is_empty())
 }
 
 impl Catalog {
@@ -37,8 +57,7 @@ impl Catalog {
     /// What a name stands for: an id, short name or alias, a profile id with any prefix, or an ARN.
     #[must_use]
     pub fn named(&self, name: &str) -> Named<'_> {
-        let name = name.trim();
-        let name = name.strip_prefix("bedrock/").unwrap_or(name);
+        let name = clean(name);
         if name.starts_with("arn:") {
             return self.by_arn(name);
         }
@@ -59,10 +78,9 @@ impl Catalog {
         let (prefix, rest) = name.split_once('.')?;
         let model = self.find(rest)?;
         let scope = Scope::from(Text::Owned(prefix.to_lowercase()));
-        let known = self
-            .models
-            .iter()
-            .any(|m| m.prices_in(&scope).is_some() || m.profiles.iter().any(|p| p.scope == scope));
+        let known = self.models.iter().any(|m| {
+            m.prices.iter().any(|p| p.scope == scope) || m.profiles.iter().any(|p| p.scope == scope)
+        });
         known.then_some(Reference {
             model,
             scope: Some(scope),
@@ -70,18 +88,19 @@ impl Catalog {
     }
 
     fn by_arn(&self, arn: &str) -> Named<'_> {
-        let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
-        let reference = match resource.split_once('/') {
-            Some(("foundation-model", id)) => {
-                let model = self.find(id);
-                model.map(|model| Reference {
-                    model,
-                    scope: Some(Scope::InRegion),
-                })
-            }
-            Some(("inference-profile", id)) => self.reference(id),
-            Some(_) => return Named::Opaque,
-            None => return Named::Unknown(Vec::new()),
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-".contains(&byte);
+        let resource = arn
+            .splitn(6, ':')
+            .nth(5)
+            .and_then(|resource| resource.split_once('/'));
+        let Some((kind, id)) = resource.filter(|_| arn.len() <= LONGEST && arn.bytes().all(legal))
+        else {
+            return Named::Unknown(Vec::new());
+        };
+        let reference = match kind {
+            "foundation-model" => self.find(id).map(|model| Reference { model, scope: None }),
+            "inference-profile" => self.reference(id),
+            _ => None,
         };
         reference.map_or(Named::Opaque, Named::Model)
     }
@@ -145,7 +164,7 @@ mod tests {
             (
                 "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
                 "amazon.nova-lite-v1:0",
-                Some("in-region"),
+                None,
             ),
             (
                 "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4",
@@ -178,6 +197,8 @@ mod tests {
             "arn:aws:bedrock",
             "us.",
             "日本語",
+            "arn:a:b:c:d:e/two words",
+            &format!("arn:a:b:c:d:e/{}", "x".repeat(2048)),
             &"x".repeat(5000),
         ] {
             assert!(named(name).0.starts_with("unknown"), "{name}");

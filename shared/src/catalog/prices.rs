@@ -13,6 +13,9 @@ use crate::usd::{Rate, Usd};
 pub struct Prices {
     /// Which ids these prices are for.
     pub scope: Scope,
+    /// The Region of the bare id, where its price differs from the list price of us-east-1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<Text>,
     /// Tokens at the standard service tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standard: Option<TokenPrices>,

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::classify::{Assessment, classify};
 use super::facts::{Budget, Facts};
 use super::filter;
-use crate::catalog::{Catalog, Model, Named, Reference, Residency, Scope};
+use crate::catalog::{Catalog, Model, Placement, Prices, Residency, Scope};
 use crate::error::Error;
 use crate::usd::Usd;
 
@@ -78,13 +78,20 @@ pub struct Candidate<'a> {
     pub model: Option<&'a Model>,
     /// What the id is priced by.
     pub scope: Option<Scope>,
+    /// Its prices, if they are known.
+    pub prices: Option<&'a Prices>,
     /// `maxTokens` for the call.
     pub max_tokens: u32,
     /// What it is expected to cost, if prices are known.
     pub estimate: Option<Usd>,
     /// Its place in the quality column; 0 where it has none.
     pub quality: u8,
+    /// That it ends soon.
+    pub notice: Option<String>,
 }
+
+/// A caller is told of the end of a model so many days before.
+const NOTICE_DAYS: i32 = 90;
 
 /// A model that will not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +105,7 @@ pub struct Rejected {
 }
 
 /// One model's fitness for a request.
-type Outcome<'a> = Result<Candidate<'a>, Rejected>;
+pub(super) type Outcome<'a> = Result<Candidate<'a>, Rejected>;
 
 /// Decides where a request goes on a given day.
 ///
@@ -157,101 +164,7 @@ impl<'a> Search<'a, '_> {
         self.conclude(chain, rejected, Vec::new())
     }
 
-    fn named(self, name: &str, strict: bool) -> Result<Decision<'a>, Error> {
-        let mut warnings = Vec::new();
-        let configured = self.policy.arns.iter().find(|(arn, _)| arn == name);
-        let known = self
-            .catalog
-            .named(configured.map_or(name, |(_, known)| known));
-        let outcome = match known {
-            Named::Model(reference) if configured.is_some() => self.behind_arn(name, &reference),
-            Named::Model(reference) => self.known(&reference, strict, &mut warnings)?,
-            Named::Opaque => self.opaque(name, &mut warnings),
-            Named::Unknown(nearest) => return Err(Error::unknown_model(name, &nearest)),
-        };
-        match outcome {
-            Ok(candidate) => self.conclude(vec![candidate], Vec::new(), warnings),
-            Err(rejected) => self.conclude(Vec::new(), vec![rejected], warnings),
-        }
-    }
-
-    /// A model of the catalog, or its successor.
-    fn known(
-        &self,
-        reference: &Reference<'a>,
-        strict: bool,
-        warnings: &mut Vec<String>,
-    ) -> Result<Outcome<'a>, Error> {
-        let mut model = reference.model;
-        if let Some(absence) = model.absence(self.today) {
-            let successor = self.catalog.successor(model, self.today);
-            let Some(living) = successor.filter(|_| !strict) else {
-                return Err(Error::gone(absence, successor.map(|m| m.id.to_string())));
-            };
-            warnings.push(format!("{absence}; {} answers in its place", living.name));
-            model = living;
-        }
-        if let Some(end) = model.lifecycle.end_of_life {
-            warnings.push(format!("{} reaches its end of life on {end}", model.name));
-        }
-        let wanted = reference.scope.as_ref();
-        let outcome = self.consider(model, wanted, false);
-        if let (Ok(candidate), Some(wanted)) = (&outcome, wanted)
-            && candidate.scope.as_ref() != Some(wanted)
-        {
-            let (wanted, region, id) = (wanted.as_str(), &self.policy.region, &candidate.id);
-            warnings.push(format!(
-                "the scope {wanted} is not open from {region}: {id} answers"
-            ));
-        }
-        Ok(outcome)
-    }
-
-    /// An ARN that the configuration gives a model: invoked as it stands, priced and limited by the model.
-    fn behind_arn(&self, arn: &str, reference: &Reference<'a>) -> Outcome<'a> {
-        let scope = reference.scope.clone().unwrap_or(Scope::InRegion);
-        self.fit(reference.model, arn.to_owned(), scope, false)
-    }
-
-    /// An ARN that nothing is known of: it goes through, unless a cost limit must be kept.
-    fn opaque(&self, arn: &str, warnings: &mut Vec<String>) -> Outcome<'a> {
-        let id = arn.to_owned();
-        if self.policy.disabled.contains(&id) {
-            let reason = "disabled by the operator".into();
-            return Err(Rejected {
-                id,
-                estimate: None,
-                reason,
-            });
-        }
-        if self.facts.max_cost.is_some() {
-            let reason =
-                "its price is unknown, so maxCostUsd cannot be kept; MODEL_ARNS can name its model"
-                    .into();
-            return Err(Rejected {
-                id,
-                estimate: None,
-                reason,
-            });
-        }
-        warnings.push("only AWS knows the model behind this ARN: it goes through as it is, and its cost is unknown".into());
-        let usual = self
-            .catalog
-            .tier_tokens(self.assessment.tier)
-            .map_or(1, |tokens| tokens.max_tokens);
-        let most = self.policy.max_tokens.unwrap_or(u32::MAX);
-        let max_tokens = self.facts.max_tokens.unwrap_or(usual).min(most);
-        Ok(Candidate {
-            id,
-            model: None,
-            scope: None,
-            max_tokens,
-            estimate: None,
-            quality: 0,
-        })
-    }
-
-    fn conclude(
+    pub(super) fn conclude(
         self,
         chain: Vec<Candidate<'a>>,
         rejected: Vec<Rejected>,
@@ -271,19 +184,56 @@ impl<'a> Search<'a, '_> {
         })
     }
 
-    /// The first id of a model that works here, if the model will do.
-    fn consider(&self, model: &'a Model, wanted: Option<&Scope>, auto: bool) -> Outcome<'a> {
-        let placements = || model.placements(&self.policy.region, self.policy.residency);
-        let placement = placements()
-            .find(|p| Some(&p.scope) == wanted)
-            .or_else(|| placements().next());
-        match placement {
-            Some(placement) => self.fit(model, placement.id, placement.scope, auto),
-            None => Err(Rejected {
-                id: model.id.to_string(),
-                estimate: None,
-                reason: self.absent(model),
-            }),
+    /// The best id of a model that works here within a scope, if the model will do.
+    pub(super) fn consider(
+        &self,
+        model: &'a Model,
+        wanted: Option<&Scope>,
+        auto: bool,
+    ) -> Outcome<'a> {
+        let region = &self.policy.region;
+        let placements = || model.placements(region, self.policy.residency);
+        let within = |placement: &Placement| {
+            wanted.is_none_or(|wanted| self.is_within(&placement.scope, wanted))
+        };
+        let exact = placements().find(|placement| Some(&placement.scope) == wanted);
+        if let Some(placement) = exact.or_else(|| placements().find(within)) {
+            return self.fit(model, placement.id, placement.scope, auto);
+        }
+        let reason = match (wanted, placements().next()) {
+            (Some(wanted), Some(other)) => {
+                let wanted = wanted.as_str();
+                format!(
+                    "the scope {wanted} is not open from {region}; without the prefix, {} would answer",
+                    other.id
+                )
+            }
+            _ => self.absent(model),
+        };
+        Err(Rejected {
+            id: model.id.to_string(),
+            estimate: None,
+            reason,
+        })
+    }
+
+    /// Whether what runs in one scope stays within another, as seen from here: a caller who names a geography is not served
+    /// from a different one.
+    fn is_within(&self, scope: &Scope, wanted: &Scope) -> bool {
+        let here_is_in = |wanted: &Scope| {
+            let mut profiles = self
+                .catalog
+                .models
+                .iter()
+                .flat_map(|model| model.profiles.iter());
+            profiles.any(|profile| {
+                profile.scope == *wanted && profile.to.iter().any(|to| *to == self.policy.region)
+            })
+        };
+        match (scope, wanted) {
+            (_, Scope::Global) => true,
+            (Scope::InRegion, Scope::Geo(_)) => here_is_in(wanted),
+            (scope, wanted) => scope == wanted,
         }
     }
 
@@ -303,9 +253,26 @@ impl<'a> Search<'a, '_> {
         }
     }
 
+    fn notice(&self, model: &Model) -> Option<String> {
+        let days = model
+            .days_left(self.today)
+            .filter(|days| *days <= NOTICE_DAYS)?;
+        let end = model.lifecycle.end_of_life?;
+        Some(format!(
+            "{} reaches its end of life on {end}, in {days} days",
+            model.name
+        ))
+    }
+
     /// Whether a model will do under an id that works.
-    fn fit(&self, model: &'a Model, id: String, scope: Scope, auto: bool) -> Outcome<'a> {
-        let prices = model.prices_in(&scope);
+    pub(super) fn fit(
+        &self,
+        model: &'a Model,
+        id: String,
+        scope: Scope,
+        auto: bool,
+    ) -> Outcome<'a> {
+        let prices = model.prices_in(&scope, &self.policy.region);
         let estimate = prices.and_then(|prices| filter::estimate(self, model, prices));
         let judged = filter::unfit(self, model, &id, auto)
             .map_or_else(|| filter::ceiling(self, model, prices), Err);
@@ -314,9 +281,11 @@ impl<'a> Search<'a, '_> {
                 id,
                 model: Some(model),
                 scope: Some(scope),
+                prices,
                 max_tokens,
                 estimate,
                 quality: 0,
+                notice: self.notice(model),
             }),
             Err(reason) => Err(Rejected {
                 id,

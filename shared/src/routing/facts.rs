@@ -33,6 +33,8 @@ pub struct Facts<'a> {
     pub documents: bool,
     /// Videos are in it.
     pub videos: bool,
+    /// Parts of it may be written to the prompt cache.
+    pub cache_points: bool,
     /// Tools are offered, or were used earlier.
     pub tools: bool,
     /// The task, where the caller named it.

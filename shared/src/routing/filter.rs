@@ -151,7 +151,9 @@ pub(super) fn ceiling(
         .into_iter()
         .fold(facts.max_tokens.unwrap_or(usual), u32::min);
     let affordable = |limit| {
-        prices.and_then(|prices| cost::affordable_output(limit, facts.input_tokens.into(), prices))
+        prices.and_then(|prices| {
+            cost::affordable_output(limit, facts.input_tokens.into(), facts.cache_points, prices)
+        })
     };
     let Some(limit) = facts
         .max_cost

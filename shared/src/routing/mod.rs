@@ -12,6 +12,7 @@ mod cues;
 mod decide;
 mod facts;
 mod filter;
+mod named;
 mod signals;
 
 #[cfg(test)]

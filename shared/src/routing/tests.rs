@@ -154,10 +154,13 @@ fn models_near_their_end_are_left_alone_by_auto_only() {
     };
     let decision = decide(Catalog::built_in(), &policy(), &facts, wanted, later).unwrap();
     assert_eq!(decision.first.id, "us.meta.llama3-3-70b-instruct-v1:0");
+    let notice = decision.first.notice.as_deref();
     assert_eq!(
-        decision.warnings,
-        ["llama3-3-70b-instruct reaches its end of life on 2027-03-30"]
+        notice,
+        Some("llama3-3-70b-instruct reaches its end of life on 2027-03-30, in 15 days")
     );
+    let early = decide(Catalog::built_in(), &policy(), &facts, wanted, TODAY).unwrap();
+    assert_eq!(early.first.notice, None);
 }
 
 #[test]
@@ -247,8 +250,7 @@ fn a_scope_that_is_not_open_is_replaced_and_said() {
     };
     let decision = named("global.anthropic.claude-opus-5-5", &facts, &policy()).unwrap();
     assert_eq!(decision.first.id, "us.anthropic.claude-opus-5-5");
-    let warning =
-        "the scope global is not open from us-east-1: us.anthropic.claude-opus-5-5 answers";
+    let warning = "the scope global is not open from us-east-1: us.anthropic.claude-opus-5-5 answers, which stays within it";
     assert_eq!(decision.warnings, [warning]);
     let open = Policy {
         residency: Residency::Global,
@@ -259,6 +261,37 @@ fn a_scope_that_is_not_open_is_replaced_and_said() {
         (decision.first.id.as_str(), decision.warnings.len()),
         ("us.anthropic.claude-opus-5-5", 0)
     );
+}
+
+#[test]
+fn a_caller_who_names_a_place_is_not_served_from_another() {
+    let facts = Facts {
+        prompt: "Explain tides",
+        ..Facts::default()
+    };
+    let refusal = refused(named("eu.anthropic.claude-opus-5-5", &facts, &policy()));
+    let reason = "the scope eu is not open from us-east-1; without the prefix, us.anthropic.claude-opus-5-5 would answer";
+    assert_eq!(refusal, [reason]);
+    let arn = "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0";
+    assert_eq!(
+        refused(named(arn, &facts, &policy())),
+        ["the ARN is of eu-west-1, and calls are made from us-east-1"]
+    );
+    let here = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0";
+    assert_eq!(
+        named(here, &facts, &policy()).unwrap().first.id,
+        "amazon.nova-lite-v1:0"
+    );
+    // Oss runs in the Region itself, which is in the United States.
+    assert_eq!(
+        named("us.openai.gpt-oss-20b-1:0", &facts, &policy())
+            .unwrap()
+            .first
+            .id,
+        "openai.gpt-oss-20b-1:0"
+    );
+    let new = "arn:aws:bedrock:us-east-1:1:inference-profile/global.anthropic.claude-new";
+    assert_eq!(refused(named(new, &facts, &policy())).len(), 1);
 }
 
 #[test]
@@ -387,7 +420,7 @@ proptest! {
         let limit = Usd::from_pico(limit);
         let facts = Facts { prompt, input_tokens, max_tokens, max_cost: Some(limit), ..Facts::default() };
         for candidate in auto(&facts, &policy()).iter().flat_map(Decision::chain) {
-            let prices = candidate.model.and_then(|model| model.prices_in(candidate.scope.as_ref()?)).unwrap();
+            let prices = candidate.prices.unwrap();
             let usage = Usage::of(input_tokens.into(), candidate.max_tokens.into());
             let worst = cost::cost(&usage, prices, ServiceTier::Default).unwrap().total_usd;
             prop_assert!(worst <= limit, "{} {worst} > {limit}", candidate.id);

@@ -104,6 +104,11 @@ impl Conversation {
             images: blocks().any(|block| matches!(block, ContentBlock::Image(_))),
             documents: blocks().any(|block| matches!(block, ContentBlock::Document(_))),
             videos: blocks().any(|block| matches!(block, ContentBlock::Video(_))),
+            cache_points: blocks().any(|block| matches!(block, ContentBlock::CachePoint(_)))
+                || self
+                    .system
+                    .iter()
+                    .any(|block| matches!(block, SystemBlock::CachePoint(_))),
             tools: self.tool_config.is_some() || blocks().any(is_tool),
             max_tokens: self.inference.max_tokens,
             ..Facts::default()

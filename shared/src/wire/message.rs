@@ -120,18 +120,37 @@ impl Message {
         if self.content.is_empty() {
             return Err(Error::invalid(path, "the message is empty"));
         }
-        let blank = |block: &ContentBlock| block.text().is_some_and(|text| text.trim().is_empty());
-        match self.content.iter().position(blank) {
-            Some(index) => Err(Error::invalid(
-                format!("{path}[{index}].text"),
-                "the text is blank; Bedrock refuses that",
-            )),
-            None => Ok(()),
+        for (index, block) in self.content.iter().enumerate() {
+            block.check(&format!("{path}[{index}]"))?;
         }
+        Ok(())
     }
 }
 
 impl ContentBlock {
+    fn check(&self, path: &str) -> Result<(), Error> {
+        match self {
+            Self::Text(text) if text.trim().is_empty() => Err(Error::invalid(
+                format!("{path}.text"),
+                "the text is blank; Bedrock refuses that",
+            )),
+            Self::Image(block) | Self::Document(block) | Self::Video(block)
+                if block.get().contains("\"s3Location\"") =>
+            {
+                let why = "s3Location is not taken: the function must not read buckets for others; send bytes";
+                Err(Error::invalid(path, why))
+            }
+            Self::Text(_)
+            | Self::Image(_)
+            | Self::Document(_)
+            | Self::Video(_)
+            | Self::ToolUse(_)
+            | Self::ToolResult(_)
+            | Self::ReasoningContent(_)
+            | Self::CachePoint(_) => Ok(()),
+        }
+    }
+
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -145,17 +164,20 @@ impl ContentBlock {
         }
     }
 
-    /// Images cost about 1,600 tokens each (Claude's figure for a full-size one); a document about a tenth of its base64.
+    /// Images cost about 1,600 tokens each (Claude's figure for a full-size one); a file in base64 about a tenth of its length; all other
+    /// blocks count as the text of their JSON.
     pub(super) fn estimated_tokens(&self) -> u32 {
         match self {
             Self::Text(text) => estimate_tokens(text),
             Self::Image(_) => 1600,
-            Self::Document(block) | Self::Video(block) => {
+            Self::Document(block) | Self::Video(block) if block.get().contains("\"bytes\"") => {
                 u32::try_from(block.get().len() / 10).unwrap_or(u32::MAX)
             }
-            Self::ToolUse(block) | Self::ToolResult(block) | Self::ReasoningContent(block) => {
-                estimate_tokens(block.get())
-            }
+            Self::Document(block)
+            | Self::Video(block)
+            | Self::ToolUse(block)
+            | Self::ToolResult(block)
+            | Self::ReasoningContent(block) => estimate_tokens(block.get()),
             Self::CachePoint(_) => 0,
         }
     }

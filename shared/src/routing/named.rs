@@ -1,0 +1,119 @@
+//! The decision when the caller names a model.
+
+use super::decide::{Candidate, Decision, Outcome, Rejected, Search};
+use crate::catalog::{Named, Reference, Residency, Scope, arn_region, clean};
+use crate::error::Error;
+
+impl<'a> Search<'a, '_> {
+    pub(super) fn named(self, name: &str, strict: bool) -> Result<Decision<'a>, Error> {
+        let name = clean(name);
+        let mut warnings = Vec::new();
+        let configured = self.policy.arns.iter().find(|(arn, _)| arn == name);
+        let known = self
+            .catalog
+            .named(configured.map_or(name, |(_, known)| known));
+        let outcome = match known {
+            Named::Unknown(nearest) => return Err(Error::unknown_model(name, &nearest)),
+            _ if self.is_elsewhere(name) => self.refuse(name, &self.elsewhere(name)),
+            Named::Model(reference) if configured.is_some() => self.behind_arn(name, &reference),
+            Named::Model(reference) => self.known(&reference, strict, &mut warnings)?,
+            Named::Opaque => self.opaque(name, &mut warnings),
+        };
+        match outcome {
+            Ok(candidate) => self.conclude(vec![candidate], Vec::new(), warnings),
+            Err(rejected) => self.conclude(Vec::new(), vec![rejected], warnings),
+        }
+    }
+
+    fn is_elsewhere(&self, name: &str) -> bool {
+        arn_region(name).is_some_and(|region| region != self.policy.region)
+    }
+
+    fn elsewhere(&self, name: &str) -> String {
+        let region = arn_region(name).unwrap_or_default();
+        format!(
+            "the ARN is of {region}, and calls are made from {}",
+            self.policy.region
+        )
+    }
+
+    fn refuse(&self, id: &str, reason: &str) -> Outcome<'a> {
+        Err(Rejected {
+            id: id.to_owned(),
+            estimate: None,
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// A model of the catalog, or its successor.
+    fn known(
+        &self,
+        reference: &Reference<'a>,
+        strict: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome<'a>, Error> {
+        let mut model = reference.model;
+        if let Some(absence) = model.absence(self.today) {
+            let successor = self.catalog.successor(model, self.today);
+            let Some(living) = successor.filter(|_| !strict) else {
+                return Err(Error::gone(absence, successor.map(|m| m.id.to_string())));
+            };
+            warnings.push(format!("{absence}; {} answers in its place", living.name));
+            model = living;
+        }
+        let wanted = reference.scope.as_ref();
+        let outcome = self.consider(model, wanted, false);
+        if let (Ok(candidate), Some(wanted)) = (&outcome, wanted)
+            && candidate.scope.as_ref() != Some(wanted)
+        {
+            let (wanted, region, id) = (wanted.as_str(), &self.policy.region, &candidate.id);
+            warnings.push(format!(
+                "the scope {wanted} is not open from {region}: {id} answers, which stays within it"
+            ));
+        }
+        Ok(outcome)
+    }
+
+    /// An ARN that the configuration gives a model: invoked as it stands, priced and limited by the model.
+    fn behind_arn(&self, arn: &str, reference: &Reference<'a>) -> Outcome<'a> {
+        let scope = reference.scope.clone().unwrap_or(Scope::InRegion);
+        self.fit(reference.model, arn.to_owned(), scope, false)
+    }
+
+    /// An ARN that nothing is known of: it goes through, unless a limit must be kept that needs to know more.
+    fn opaque(&self, arn: &str, warnings: &mut Vec<String>) -> Outcome<'a> {
+        let is_global = arn.contains(":inference-profile/global.");
+        if self.policy.disabled.iter().any(|name| name == arn) {
+            return self.refuse(arn, "disabled by the operator");
+        }
+        if self.policy.residency == Residency::InRegion
+            || (is_global && self.policy.residency == Residency::Geo)
+        {
+            return self.refuse(arn, "only AWS knows where it runs, so DATA_RESIDENCY cannot be kept; MODEL_ARNS can name its model");
+        }
+        if self.facts.max_cost.is_some() {
+            return self.refuse(
+                arn,
+                "its price is unknown, so maxCostUsd cannot be kept; MODEL_ARNS can name its model",
+            );
+        }
+        warnings.push("only AWS knows the model behind this ARN: it goes through as it is, and its cost is unknown".into());
+        let usual = self
+            .catalog
+            .tier_tokens(self.assessment.tier)
+            .map_or(1, |tokens| tokens.max_tokens);
+        let most = self.policy.max_tokens.unwrap_or(u32::MAX);
+        let max_tokens = self.facts.max_tokens.unwrap_or(usual).min(most);
+        let id = arn.to_owned();
+        Ok(Candidate {
+            id,
+            model: None,
+            scope: None,
+            prices: None,
+            max_tokens,
+            estimate: None,
+            quality: 0,
+            notice: None,
+        })
+    }
+}
