@@ -151,6 +151,47 @@ async fn what_is_wrong_is_named() {
 }
 
 #[tokio::test]
+async fn a_hostile_model_name_is_refused_and_not_echoed_whole() {
+    let lambda = Lambda::router(&[]).await;
+    for tail in [
+        "x".repeat(70_000),
+        "my secret prompt".into(),
+        "é".repeat(2000),
+    ] {
+        let model = format!("arn:aws:bedrock:us-east-1:1:application-inference-profile/{tail}");
+        let body = serde_json::json!({ "prompt": "x", "model": model }).to_string();
+        let (status, problem) = lambda.post("/invoke", &body).await;
+        assert_eq!(
+            (status, &problem["field"]),
+            (400, &"model".into()),
+            "{problem}"
+        );
+        assert!(problem.to_string().len() < 1000);
+    }
+    let huge = format!(
+        r#"{{"prompt": "x", "maxCostUsd": "{}"}}"#,
+        "9".repeat(100_000)
+    );
+    let (status, problem) = lambda.post("/invoke", &huge).await;
+    assert!(status == 400 && problem.to_string().len() < 2000);
+    assert_eq!(lambda.bedrock.requests(), 0);
+}
+
+#[tokio::test]
+async fn content_from_a_bucket_is_refused() {
+    let lambda = Lambda::router(&[]).await;
+    let image = r#"{"image": {"format": "png", "source": {"s3Location": {"uri": "s3://b/k"}}}}"#;
+    let body =
+        format!(r#"{{"messages": [{{"role": "user", "content": [{{"text": "x"}}, {image}]}}]}}"#);
+    let (status, problem) = lambda.post("/invoke", &body).await;
+    assert_eq!(
+        (status, &problem["field"]),
+        (400, &"messages[0].content[1]".into()),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
 async fn a_body_that_lambda_would_not_take_is_refused() {
     let lambda = Lambda::router(&[]).await;
     let body = format!(r#"{{"prompt": "{}"}}"#, "x".repeat(7 * 1024 * 1024));

@@ -198,13 +198,80 @@ async fn when_no_candidate_answers_the_last_fault_is_told() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_paid_for_is_not_asked_for_again() {
+    let lambda = Lambda::router(&[]).await;
+    lambda.reply("{\"output\": 5}");
+    let (status, body) = lambda
+        .post("/invoke", r#"{"prompt": "Classify: good"}"#)
+        .await;
+    assert_eq!(
+        (status, &body["type"]),
+        (502, &json!("urn:bedrock-router:problem:unreadable-answer")),
+        "{body}"
+    );
+    assert_eq!(lambda.bedrock.requests(), 1);
+    let message = r#"{"message": {"role": "assistant", "content": [{"text": "yes"}]}}"#;
+    let usage = r#"{"inputTokens": 5, "outputTokens": 1, "totalTokens": 6}"#;
+    let tier = r#"{"type": "turbo"}"#;
+    lambda.reply(&format!(r#"{{"output": {message}, "stopReason": "end_turn", "usage": {usage}, "serviceTier": {tier}}}"#));
+    let (status, body) = lambda
+        .post("/invoke", r#"{"prompt": "Classify: good"}"#)
+        .await;
+    assert_eq!(
+        (status, &body["text"], &body["cost"]),
+        (200, &json!("yes"), &Value::Null),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_take_the_request_is_followed_by_one_that_may() {
+    let lambda = Lambda::router(&[]).await;
+    for message in [
+        "The provided model identifier is invalid.",
+        "This model doesn't support tool use.",
+    ] {
+        lambda.bedrock.faults.clear();
+        let (model, error) = ("haiku".into(), Some("ValidationException".into()));
+        lambda.bedrock.faults.add(Fault {
+            model,
+            error,
+            message: Some(message.into()),
+            ..Fault::default()
+        });
+        let (status, body) = lambda
+            .post("/invoke", r#"{"prompt": "Classify: good"}"#)
+            .await;
+        assert_eq!(
+            (status, &body["routing"]["modelId"]),
+            (200, &json!("us.openai.gpt-6-luna")),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_several_faults_the_one_that_passes_is_told() {
+    let lambda = Lambda::router(&[]).await;
+    lambda.fail("haiku", "ThrottlingException", None);
+    lambda.fail("", "AccessDeniedException", None);
+    let (status, body) = lambda
+        .post("/invoke", r#"{"prompt": "Classify: good"}"#)
+        .await;
+    assert_eq!(
+        (status, &body["retryAfterSeconds"]),
+        (429, &json!(5)),
+        "{body}"
+    );
+    assert_eq!(body["attempts"].as_array().unwrap().len(), 9);
+}
+
+#[tokio::test]
 async fn time_runs_out_for_the_caller_before_it_does_for_lambda() {
     let lambda = Lambda::router(&[]).await;
     lambda.bedrock.faults.add(Fault {
-        model: String::new(),
-        error: None,
-        times: None,
         latency_ms: 60_000,
+        ..Fault::default()
     });
     let (status, body) = lambda
         .post("/invoke", r#"{"prompt": "hi", "timeoutMs": 100}"#)

@@ -110,7 +110,16 @@ impl Lambda {
             model,
             error,
             times,
-            latency_ms: 0,
+            ..Fault::default()
+        });
+    }
+
+    /// Lets Bedrock answer every request with a body.
+    pub fn reply(&self, body: &str) {
+        self.bedrock.faults.clear();
+        self.bedrock.faults.add(Fault {
+            reply: Some(body.to_owned()),
+            ..Fault::default()
         });
     }
 

@@ -33,6 +33,19 @@ async fn a_call_leaves_one_metric_line_before_it_is_answered() {
 }
 
 #[tokio::test]
+async fn a_caller_cannot_make_up_metrics() {
+    let lambda = Lambda::router(&[]).await;
+    let arn = "arn:aws:bedrock:us-east-1:1:application-inference-profile/made-up";
+    lambda
+        .post(
+            "/invoke",
+            &json!({ "prompt": "x", "model": arn }).to_string(),
+        )
+        .await;
+    assert_eq!(settled(&lambda, 1).await[0]["ModelId"], "unlisted");
+}
+
+#[tokio::test]
 async fn nobodys_prompt_is_in_the_log_at_any_level() {
     let lambda = Lambda::router(&[("LOG_LEVEL", "TRACE")]).await;
     let secret = "xyzzy-4711";

@@ -254,7 +254,11 @@ impl Fault {
     }
 
     fn from_sdk(error: &SdkError<ConverseError>) -> Self {
+        let answered = error
+            .raw_response()
+            .is_some_and(|response| response.status().is_success());
         let outcome = match error {
+            _ if answered => Outcome::Unreadable,
             SdkError::TimeoutError(_) => Outcome::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Outcome::TimedOut,
             SdkError::ServiceError(service) => by_code(

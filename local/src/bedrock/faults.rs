@@ -13,14 +13,18 @@ use super::{Bedrock, Refusal};
 /// A fault for the models whose id contains a text.
 ///
 /// `POST /_simulation/faults` takes one as JSON: `{"model": "opus", "error": "ThrottlingException", "times": 2}`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
     /// A part of the invoked id; empty for all.
     #[serde(default)]
     pub model: String,
-    /// The exception to answer with; none to be slow only.
+    /// The exception to answer with.
     pub error: Option<String>,
+    /// The exception's message.
+    pub message: Option<String>,
+    /// A body to answer with, whatever it is, as if all went well.
+    pub reply: Option<String>,
     /// How many requests it meets; without it, all.
     pub times: Option<u32>,
     /// Milliseconds to wait before the answer.
@@ -49,13 +53,15 @@ impl Faults {
             .clear();
     }
 
-    /// Waits and fails as told for a request to a model.
-    pub(super) async fn next(&self, id: &str) -> Option<Refusal> {
+    /// Waits as told, and gives what a request to a model is to be answered with, unless it is to be answered as usual.
+    pub(super) async fn next(&self, id: &str) -> Option<Result<String, Refusal>> {
         let fault = self.take(id)?;
         tokio::time::sleep(Duration::from_millis(fault.latency_ms)).await;
-        fault
-            .error
-            .map(|code| Refusal::new(code, "a fault that the simulation was told to make"))
+        let message = fault
+            .message
+            .unwrap_or_else(|| "a fault that the simulation was told to make".into());
+        let refusal = |code| Err(Refusal::new(code, message));
+        fault.error.map(refusal).or(fault.reply.map(Ok))
     }
 
     fn take(&self, id: &str) -> Option<Fault> {

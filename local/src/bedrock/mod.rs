@@ -70,13 +70,14 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let number = bedrock.requests.fetch_add(1, Ordering::Relaxed);
-    let fault = bedrock.faults.next(&id).await;
-    let result = match fault {
-        Some(refusal) => Err(refusal),
-        None => signed(&headers).and_then(|()| converse::converse(&bedrock, &id, &body)),
+    let result = match bedrock.faults.next(&id).await {
+        Some(told) => told,
+        None => signed(&headers)
+            .and_then(|()| converse::converse(&bedrock, &id, &body))
+            .map(|reply| reply.to_string()),
     };
     let mut response = result.map_or_else(Refusal::into_response, |reply| {
-        (StatusCode::OK, reply.to_string()).into_response()
+        (StatusCode::OK, reply).into_response()
     });
     let headers = response.headers_mut();
     headers.insert(

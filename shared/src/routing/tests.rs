@@ -193,6 +193,20 @@ fn a_cost_limit_lowers_the_ceiling_or_refuses() {
 }
 
 #[test]
+fn a_cost_limit_reckons_with_cache_writes() {
+    let facts = |cache_points| Facts {
+        prompt: "Explain tides",
+        input_tokens: 100_000,
+        max_tokens: Some(100),
+        max_cost: Usd::parse("0.5").ok(),
+        cache_points,
+        ..Facts::default()
+    };
+    assert!(named("opus", &facts(false), &policy()).is_ok());
+    assert!(named("opus", &facts(true), &policy()).is_err());
+}
+
+#[test]
 fn a_limit_cannot_be_kept_where_the_price_is_unknown() {
     let tokyo = Policy {
         region: "ap-south-1".into(),
