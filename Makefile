@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test peers bench build size validate deny deploy
+.PHONY: run check test peers catalog catalog-check bench build size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -23,6 +23,15 @@ test:
 peers: $(TOOLS)/peers/bin/ministack
 	cargo build
 	$(TOOLS)/peers/bin/python tests/peers/converse.py target/debug/local
+
+# shared/models.json, made anew from the public tables in catalog/requirements.txt and catalog/facts.json; prints what changed.
+catalog: $(TOOLS)/catalog/installed
+	$(TOOLS)/catalog/bin/python -B catalog/generate.py
+
+# That the file is what `make catalog` makes, and that it agrees with LiteLLM's table.
+catalog-check: $(TOOLS)/catalog/installed
+	$(TOOLS)/catalog/bin/python -B catalog/generate.py --check
+	$(TOOLS)/catalog/bin/python -B catalog/compare.py
 
 # How long a decision takes.
 bench:
@@ -57,6 +66,11 @@ $(VENV)/sam: | $(TOOLS)/venv
 
 $(VENV)/cargo-lambda: | $(TOOLS)/venv
 	$(VENV)/pip install --quiet cargo-lambda==1.9.2
+
+$(TOOLS)/catalog/installed: catalog/requirements.txt
+	python3 -m venv $(TOOLS)/catalog
+	$(TOOLS)/catalog/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
 
 $(TOOLS)/peers/bin/ministack:
 	python3 -m venv $(TOOLS)/peers
