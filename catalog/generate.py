@@ -395,10 +395,13 @@ def changes(old, new):
     before = {m["id"]: m for m in old["models"]}
     after = {m["id"]: m for m in new["models"]}
     lines = [f"+ {id}" for id in after if id not in before] + [f"- {id}" for id in before if id not in after]
+    restated = 0
     for id in after:
         if id in before:
-            lines += [f"  {id} {line}" for line in differences(before[id], after[id], "")]
-    return lines
+            found = list(differences(before[id], after[id], ""))
+            restated += any(line.startswith("sources.") for line in found)
+            lines += [f"  {id} {line}" for line in found if not line.startswith("sources.")]
+    return lines + ([f"  {restated} models: sources"] if restated else [])
 
 
 def differences(old, new, path):
