@@ -243,7 +243,7 @@ async fn a_path_that_no_client_should_send_is_not_found() {
         let (status, problem) = lambda.post(path, "{}").await;
         assert_eq!(
             (status, &problem["title"]),
-            (404, &"There is no such route".into()),
+            (404, &"There is no such thing".into()),
             "{path}"
         );
     }

@@ -12,6 +12,7 @@
 mod lambda;
 
 mod bad_input;
+mod catalog;
 mod guide;
 mod invoke;
 mod operations;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::lambda::{Lambda, answer, event, events};
 
 /// Every file in `events/`, with the status it gets and the model that answers.
-const EVENTS: [(&str, u16, &str); 12] = [
+const EVENTS: [(&str, u16, &str); 17] = [
     ("invoke-rest", 200, "us.anthropic.claude-haiku-5-5"),
     ("invoke-rest-base64", 200, "us.anthropic.claude-haiku-5-5"),
     ("invoke-http", 200, "us.anthropic.claude-sonnet-5-5"),
@@ -24,6 +24,11 @@ const EVENTS: [(&str, u16, &str); 12] = [
     ),
     ("route-rest", 200, ""),
     ("route-http", 200, ""),
+    ("estimate-rest", 200, ""),
+    ("models-rest", 200, ""),
+    ("models-http", 200, ""),
+    ("model-rest", 200, ""),
+    ("model-http", 200, ""),
     ("health-rest", 200, ""),
     ("health-http", 200, ""),
     ("unknown-path-rest", 404, ""),

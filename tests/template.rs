@@ -48,11 +48,22 @@ fn the_template_names_no_model_that_is_gone() {
 #[test]
 fn every_route_is_in_the_template_the_readme_and_an_event() {
     let (template, readme) = (file("template.yaml"), file("README.md"));
-    let names = ["invoke-rest", "route-rest", "health-rest"];
+    let names = [
+        "invoke-rest",
+        "route-rest",
+        "estimate-rest",
+        "models-rest",
+        "model-rest",
+        "health-rest",
+    ];
+    assert_eq!(names.len(), router::ROUTES.len());
     for (route, name) in router::ROUTES.into_iter().zip(names) {
         let (method, path) = route.split_once(' ').unwrap();
+        let path = path.replace("{id}", "{id+}");
+        let method_there =
+            template.contains(&format!("Method: {method}\n            Path: {path}\n"));
         assert!(
-            template.contains(&format!("Method: {method}\n            Path: {path}\n")),
+            method_there || template.contains(&format!("            Path: {path}\n")),
             "template.yaml lacks {route}"
         );
         assert!(
@@ -61,7 +72,7 @@ fn every_route_is_in_the_template_the_readme_and_an_event() {
         );
         let event = event(name);
         assert!(
-            event.contains(&format!("\"path\": \"{path}\"")) && event.contains(method),
+            event.contains(&format!("\"resource\": \"{path}\"")) && event.contains(method),
             "{name} is not {route}"
         );
     }

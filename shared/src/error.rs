@@ -20,10 +20,10 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// No such route.
+    /// No such route, or no such thing at it.
     NotFound {
-        /// The path as it came.
-        path: String,
+        /// What was looked for, and where to look instead.
+        detail: String,
     },
     /// The route exists, but not for this method.
     MethodNotAllowed,
@@ -64,12 +64,15 @@ impl Error {
     /// A model name that nothing is known of.
     #[must_use]
     pub fn unknown_model(name: &str, nearest: &[&str]) -> Self {
-        let shown = cut(name, 80);
-        let hint = match nearest {
-            [] => "use \"auto\", or an id, alias, profile id or ARN of a Bedrock model".to_owned(),
-            names => format!("did you mean {}?", names.join(", ")),
-        };
-        Self::invalid("model", format!("no model is known as \"{shown}\"; {hint}"))
+        Self::invalid("model", no_such_model(name, nearest))
+    }
+
+    /// A model that was looked up and is not there.
+    #[must_use]
+    pub fn no_model(name: &str, nearest: &[&str]) -> Self {
+        Self::NotFound {
+            detail: no_such_model(name, nearest),
+        }
     }
 
     /// A dead model.
@@ -116,7 +119,7 @@ impl Error {
         match self {
             Self::Invalid { .. } => "The request is not valid",
             Self::TooLarge { .. } => "The request is too large",
-            Self::NotFound { .. } => "There is no such route",
+            Self::NotFound { .. } => "There is no such thing",
             Self::MethodNotAllowed => "The route does not take this method",
             Self::Gone { .. } => "The model is gone",
             Self::NoCandidate { .. } => "No model will do",
@@ -134,9 +137,7 @@ impl Error {
             Self::TooLarge { limit } => {
                 format!("the body may have {limit} bytes at most; Lambda takes no more")
             }
-            Self::NotFound { path } => {
-                format!("nothing is served at {path}; GET /health lists the routes")
-            }
+            Self::NotFound { detail } => detail.clone(),
             Self::MethodNotAllowed => "the Allow header lists the methods".into(),
             Self::Gone {
                 absence,
@@ -203,6 +204,15 @@ impl Error {
             | Self::Internal(_) => None,
         }
     }
+}
+
+fn no_such_model(name: &str, nearest: &[&str]) -> String {
+    let shown = cut(name, 80);
+    let hint = match nearest {
+        [] => "GET /models lists all of them".to_owned(),
+        names => format!("did you mean {}?", names.join(", ")),
+    };
+    format!("no model is known as \"{shown}\"; {hint}")
 }
 
 /// The first so many characters of a text.

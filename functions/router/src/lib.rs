@@ -1,6 +1,7 @@
 //! The router: from a prompt to the cheapest model that will do, and back with text, tokens, exact cost and the reason.
 //!
-//! [`invoke`] routes and asks, [`route`] only routes, [`health`] says that all is well. A request is read in [`request`] and
+//! [`invoke`] routes and asks, [`route`] only routes, [`estimate`] prices, [`models`] shows the catalog, [`health`] says that all
+//! is well. A request is read in [`request`] and
 //! answered in [`answer`].
 
 use std::sync::Arc;
@@ -17,7 +18,9 @@ use shared::error::{Error, cut};
 use shared::http::{Call, MAX_BODY, json, problem};
 
 pub mod answer;
+pub mod estimate;
 pub mod invoke;
+pub mod models;
 pub mod request;
 pub mod route;
 
@@ -31,13 +34,24 @@ pub struct App {
 }
 
 /// Every route of this function.
-pub const ROUTES: [&str; 3] = ["POST /invoke", "POST /route", "GET /health"];
+pub const ROUTES: [&str; 6] = [
+    "POST /invoke",
+    "POST /route",
+    "POST /estimate",
+    "GET /models",
+    "GET /models/{id}",
+    "GET /health",
+];
 
 /// The routes, ready to serve.
 pub fn routes(app: App) -> Router {
     Router::new()
         .route("/invoke", post(invoke::invoke))
         .route("/route", post(route::route))
+        .route("/estimate", post(estimate::estimate))
+        .route("/models", get(models::list))
+        // An ARN holds a slash, and HTTP APIs decode the path: the rest of it, whatever it holds, is the name.
+        .route("/models/{*id}", get(models::one))
         .route("/health", get(health))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -52,7 +66,7 @@ struct Health<'a> {
     version: &'static str,
     region: &'a str,
     models: usize,
-    routes: [&'static str; 3],
+    routes: [&'static str; 6],
 }
 
 /// `GET /health`: alive, and what it serves. It calls nothing.
@@ -68,12 +82,11 @@ pub async fn health(State(app): State<Arc<App>>, call: Call) -> Response {
 }
 
 async fn not_found(call: Call, uri: Uri) -> Response {
-    problem(
-        &Error::NotFound {
-            path: cut(uri.path(), 200),
-        },
-        &call.request_id,
-    )
+    let detail = format!(
+        "nothing is served at {}; GET /health lists the routes",
+        cut(uri.path(), 200)
+    );
+    problem(&Error::NotFound { detail }, &call.request_id)
 }
 
 async fn method_not_allowed(call: Call) -> Response {

@@ -26,6 +26,8 @@ pub struct Catalog {
     pub tiers: List<TierTokens>,
     /// Candidates by task and tier.
     pub routes: List<Route>,
+    /// Indexes of the models that an estimate is made for when none are named.
+    pub estimate: List<u16>,
 }
 
 /// One Bedrock model and what is known of it. A missing fact is unknown, not false.

@@ -25,6 +25,7 @@ struct RoutesFile {
     #[serde(rename = "about")]
     _about: IgnoredAny,
     tiers: Tiers,
+    estimate: Vec<String>,
     quality: BTreeMap<String, u8>,
     routes: Vec<RouteEntry>,
 }
@@ -63,7 +64,10 @@ pub fn load(models_json: &str, routes_json: &str) -> Result<Catalog, String> {
     {
         index(&names, successor)?;
     }
+    let estimate: Result<Vec<u16>, String> =
+        routes.estimate.iter().map(|id| index(&names, id)).collect();
     Ok(Catalog {
+        estimate: estimate?.into(),
         models: models.models.into(),
         routes: table(&routes, &names)?.into(),
         names: names

@@ -30,6 +30,17 @@ pub struct Policy {
     pub arns: Vec<(String, String)>,
 }
 
+impl Policy {
+    /// The catalog's name for what a caller wrote: that behind an ARN, where the operator has configured one.
+    #[must_use]
+    pub fn known_as<'a>(&'a self, name: &'a str) -> &'a str {
+        self.arns
+            .iter()
+            .find(|(arn, _)| arn == name)
+            .map_or(name, |(_, known)| known)
+    }
+}
+
 /// The model a caller asks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Wanted<'a> {

@@ -8,14 +8,12 @@ impl<'a> Search<'a, '_> {
     pub(super) fn named(self, name: &str, strict: bool) -> Result<Decision<'a>, Error> {
         let name = clean(name);
         let mut warnings = Vec::new();
-        let configured = self.policy.arns.iter().find(|(arn, _)| arn == name);
-        let known = self
-            .catalog
-            .named(configured.map_or(name, |(_, known)| known));
-        let outcome = match known {
+        let known_as = self.policy.known_as(name);
+        let is_configured = known_as != name;
+        let outcome = match self.catalog.named(known_as) {
             Named::Unknown(nearest) => return Err(Error::unknown_model(name, &nearest)),
             _ if self.is_elsewhere(name) => self.refuse(name, &self.elsewhere(name)),
-            Named::Model(reference) if configured.is_some() => self.behind_arn(name, &reference),
+            Named::Model(reference) if is_configured => self.behind_arn(name, &reference),
             Named::Model(reference) => self.known(&reference, strict, &mut warnings)?,
             Named::Opaque => self.opaque(name, &mut warnings),
         };

@@ -1,0 +1,204 @@
+//! `POST /estimate`: what tokens would cost on several models, the cheapest first.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::catalog::{Model, Named, Prices, Scope, clean};
+use shared::cost::{self, ServiceTier, Usage};
+use shared::error::Error;
+use shared::http::{Call, Payload, json, parse};
+use shared::routing::{Facts, classify, estimate_tokens};
+use shared::telemetry;
+use shared::usd::Usd;
+
+use crate::App;
+
+/// The guide's volume: a million tokens in and half a million out.
+const INPUT_TOKENS: u64 = 1_000_000;
+const OUTPUT_TOKENS: u64 = 500_000;
+
+/// Models in one estimate at most.
+const MOST_MODELS: usize = 200;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Body {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    prompt: Option<String>,
+    models: Option<Vec<String>>,
+    scope: Option<Scope>,
+}
+
+/// What is to be priced.
+enum Amount {
+    /// A volume of tokens in requests of unknown size: base prices.
+    Volume(Usage),
+    /// One request: with the surcharge of a long context.
+    Request(Usage),
+}
+
+#[derive(Serialize)]
+struct Estimates {
+    estimates: Vec<Estimate>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Estimate {
+    model_id: String,
+    model: String,
+    scope: String,
+    input_tokens: u64,
+    output_tokens: u64,
+    input_usd: Option<Usd>,
+    output_usd: Option<Usd>,
+    total_usd: Option<Usd>,
+    warnings: Vec<String>,
+}
+
+/// Prices, and answers with the cheapest first; unknown prices come last. Nothing is called.
+pub async fn estimate(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
+    let record = app.record(&call, "/estimate");
+    let answer = body.0.and_then(|body| app.estimates(&body));
+    let answer = answer.map(|estimates| json(StatusCode::OK, &estimates, &call.request_id));
+    app.conclude(answer, &call, record)
+}
+
+impl App {
+    fn estimates(&self, body: &[u8]) -> Result<Estimates, Error> {
+        let body: Body = parse(body)?;
+        let amount = self.amount(&body)?;
+        let catalog = &self.config.catalog;
+        let named = body.models.as_deref().unwrap_or_default();
+        if named.len() > MOST_MODELS {
+            return Err(Error::invalid(
+                "models",
+                format!("there may be at most {MOST_MODELS} models"),
+            ));
+        }
+        let mut estimates = Vec::new();
+        for (index, name) in named.iter().enumerate() {
+            let (model, scope) = self.model(name, index)?;
+            estimates.push(self.price(model, body.scope.as_ref().or(scope.as_ref()), &amount));
+        }
+        if body.models.is_none() {
+            let usual = catalog
+                .estimate
+                .iter()
+                .filter_map(|index| catalog.model(*index));
+            estimates.extend(usual.map(|model| self.price(model, body.scope.as_ref(), &amount)));
+        }
+        estimates.sort_by_key(|estimate| (estimate.total_usd.is_none(), estimate.total_usd));
+        Ok(Estimates { estimates })
+    }
+
+    fn amount(&self, body: &Body) -> Result<Amount, Error> {
+        let Some(prompt) = &body.prompt else {
+            let usage = Usage::of(
+                body.input_tokens.unwrap_or(INPUT_TOKENS),
+                body.output_tokens.unwrap_or(OUTPUT_TOKENS),
+            );
+            return Ok(Amount::Volume(usage));
+        };
+        if body.input_tokens.is_some() {
+            return Err(Error::invalid(
+                "inputTokens",
+                "give either a prompt or inputTokens, not both",
+            ));
+        }
+        let tier = classify(&Facts {
+            prompt,
+            ..Facts::default()
+        })
+        .tier;
+        let expected = self
+            .config
+            .catalog
+            .tier_tokens(tier)
+            .map_or(0, |tokens| tokens.expected_output_tokens);
+        let output = body.output_tokens.unwrap_or(expected.into());
+        Ok(Amount::Request(Usage::of(
+            estimate_tokens(prompt).into(),
+            output,
+        )))
+    }
+
+    fn model(&self, name: &str, index: usize) -> Result<(&Model, Option<Scope>), Error> {
+        let name = clean(name);
+        match self.config.catalog.named(self.config.policy.known_as(name)) {
+            Named::Model(reference) => Ok((reference.model, reference.scope)),
+            Named::Opaque => Err(Error::invalid(
+                format!("models[{index}]"),
+                "only AWS knows the model behind this ARN",
+            )),
+            Named::Unknown(nearest) => {
+                let detail = Error::unknown_model(name, &nearest).detail();
+                Err(Error::invalid(format!("models[{index}]"), detail))
+            }
+        }
+    }
+
+    /// By the scope that is asked for, else by the id that would be invoked, else (for a model that is gone) by its last list
+    /// price.
+    fn price(&self, model: &Model, scope: Option<&Scope>, amount: &Amount) -> Estimate {
+        let policy = &self.config.policy;
+        let mut warnings: Vec<String> = model.absence(telemetry::today()).into_iter().collect();
+        let placement = model
+            .placements(&policy.region, policy.residency)
+            .find(|p| scope.is_none_or(|scope| p.scope == *scope));
+        let scope = scope
+            .cloned()
+            .or(placement.as_ref().map(|placement| placement.scope.clone()))
+            .unwrap_or(Scope::InRegion);
+        let prices = model.prices_in(&scope, &policy.region);
+        if warnings.is_empty() && placement.is_none() {
+            warnings.push(format!(
+                "{} cannot be called from {} in the scope {}",
+                model.name,
+                policy.region,
+                scope.as_str()
+            ));
+        }
+        let (usage, cost) = match amount {
+            Amount::Volume(usage) => (usage, prices.and_then(|prices| base(usage, prices))),
+            Amount::Request(usage) => (
+                usage,
+                prices.and_then(|prices| cost::cost(usage, prices, ServiceTier::Default)),
+            ),
+        };
+        warnings.extend(cost.is_none().then(|| unpriced(prices)));
+        Estimate {
+            model_id: placement.map_or_else(|| model.id.to_string(), |placement| placement.id),
+            model: model.name.to_string(),
+            scope: scope.as_str().to_owned(),
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            input_usd: cost.map(|cost| cost.input_usd),
+            output_usd: cost.map(|cost| cost.output_usd),
+            total_usd: cost.map(|cost| cost.total_usd),
+            warnings,
+        }
+    }
+}
+
+/// A volume at the standard tier's base prices, whatever the size of its requests.
+fn base(usage: &Usage, prices: &Prices) -> Option<cost::Cost> {
+    let base = Prices {
+        long_context: None,
+        ..prices.clone()
+    };
+    cost::cost(usage, &base, ServiceTier::Default)
+}
+
+fn unpriced(prices: Option<&Prices>) -> String {
+    let per =
+        |name: &str, price: Option<Usd>| price.map(|price| format!("{name} costs {price} USD"));
+    let unit = prices.and_then(|prices| {
+        per("an image", prices.per_image).or_else(|| per("a query", prices.per_query))
+    });
+    unit.unwrap_or_else(|| "the price of its tokens is not known".into())
+}
