@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode};
-use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use axum::body::Body;
+use axum::http::Request;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use tower::ServiceExt;
+
+use crate::client::{send, table};
 
 /// What to ask, and how.
 #[derive(Debug, Default, clap::Args)]
@@ -77,39 +77,23 @@ pub async fn ask(router: Router, question: &Question) -> Result<String, String> 
             .unwrap_or(ProgressStyle::default_spinner()),
     );
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let (status, body) = post(router, question.body()).await?;
+    let request = Request::post("/invoke")
+        .body(Body::from(question.body()))
+        .map_err(|error| error.to_string())?;
+    let body = send(router, request).await;
     spinner.finish_and_clear();
+    let body = body?;
+    if question.json {
+        return Ok(String::from_utf8_lossy(&body).into_owned());
+    }
     let answer: Value = serde_json::from_slice(&body)
         .map_err(|error| format!("the answer is not JSON: {error}"))?;
-    match status {
-        StatusCode::OK if question.json => Ok(String::from_utf8_lossy(&body).into_owned()),
-        StatusCode::OK => Ok(table(&answer, &body)),
-        _ => Err(problem(&answer)),
-    }
+    Ok(show(&answer, &body))
 }
 
-async fn post(router: Router, body: String) -> Result<(StatusCode, Vec<u8>), String> {
-    let request = Request::post("/invoke")
-        .body(Body::from(body))
-        .map_err(|error| error.to_string())?;
-    let response = router
-        .oneshot(request)
-        .await
-        .unwrap_or_else(|never| match never {});
-    let status = response.status();
-    let body = to_bytes(response.into_body(), usize::MAX)
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok((status, body.to_vec()))
-}
-
-fn table(answer: &Value, body: &[u8]) -> String {
+fn show(answer: &Value, body: &[u8]) -> String {
     let routing = &answer["routing"];
-    let mut table = Table::new();
-    table
-        .load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(110);
+    let mut table = table();
     let reasons = list(&routing["reasons"]).join(", ");
     let decision = format!(
         "{}, score {} ({reasons})",
@@ -157,32 +141,6 @@ fn cost(body: &[u8]) -> String {
         || "unknown".into(),
         |cost| format!("{} USD", cost.total_usd),
     )
-}
-
-fn problem(problem: &Value) -> String {
-    let mut lines = vec![format!(
-        "{}: {}",
-        word(&problem["title"]),
-        word(&problem["detail"])
-    )];
-    if let Some(field) = problem["field"].as_str() {
-        lines.push(format!("  field: {field}"));
-    }
-    for candidate in problem["candidates"].as_array().into_iter().flatten() {
-        lines.push(format!(
-            "  {}: {}",
-            word(&candidate["modelId"]),
-            word(&candidate["rejected"])
-        ));
-    }
-    for attempt in problem["attempts"].as_array().into_iter().flatten() {
-        lines.push(format!(
-            "  {}: {}",
-            word(&attempt["modelId"]),
-            word(&attempt["outcome"])
-        ));
-    }
-    lines.join("\n")
 }
 
 fn word(value: &Value) -> &str {

@@ -10,6 +10,8 @@ use axum::middleware::from_fn;
 use clap::{Parser, Subcommand};
 use local::ask::{Question, ask};
 use local::bedrock::Bedrock;
+use local::estimate::{Wanted, estimate};
+use local::models::{Filter, models};
 use local::stack::{config, functions, listen, log, simulate};
 use shared::config::Config;
 use shared::telemetry;
@@ -40,6 +42,10 @@ enum Command {
     Serve,
     /// Route one prompt, ask the model, and print decision, answer, tokens and cost.
     Ask(Question),
+    /// List the models, as they look from here.
+    Models(Filter),
+    /// Price tokens or a prompt on several models, the cheapest first.
+    Estimate(Wanted),
 }
 
 #[tokio::main]
@@ -48,6 +54,8 @@ async fn main() -> ExitCode {
     let done = match &arguments.command {
         None | Some(Command::Serve) => serve(&arguments).await,
         Some(Command::Ask(question)) => ask_once(&arguments, question).await,
+        Some(Command::Models(filter)) => list(&arguments, filter).await,
+        Some(Command::Estimate(wanted)) => price(&arguments, wanted).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -110,6 +118,16 @@ async fn ask_once(arguments: &Arguments, question: &Question) -> Result<(), Stri
     // Any free port: this stand-in lives for one question.
     let (config, client) = prepare(arguments, 0).await?;
     say(&ask(functions(config, client), question).await?)
+}
+
+async fn list(arguments: &Arguments, filter: &Filter) -> Result<(), String> {
+    let (config, client) = prepare(arguments, 0).await?;
+    say(&models(functions(config, client), filter).await?)
+}
+
+async fn price(arguments: &Arguments, wanted: &Wanted) -> Result<(), String> {
+    let (config, client) = prepare(arguments, 0).await?;
+    say(&estimate(functions(config, client), wanted).await?)
 }
 
 fn greeting(arguments: &Arguments, config: &Config) -> String {

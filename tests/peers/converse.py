@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -17,7 +18,22 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 LOCAL = sys.argv[1]
+MODELS = json.loads((Path(__file__).parents[2] / "shared" / "models.json").read_text(encoding="utf-8"))["models"]
 HAIKU = "us.anthropic.claude-haiku-5-5"
+
+
+# What Bedrock answers with a ValidationException.
+REFUSED = [
+    ("nobody.nothing", {}),
+    ("mistral.mistral-7b-instruct-v0:2", {"system": [{"text": "Be brief."}]}),
+    ("us.anthropic.claude-opus-5-5", {"inferenceConfig": {"temperature": 0.5}}),
+    ("us.anthropic.claude-haiku-4-5-20251001-v1:0", {"inferenceConfig": {"temperature": 0.5, "topP": 0.5}}),
+    ("amazon.nova-lite-v1:0", {"inferenceConfig": {"maxTokens": 10_001}}),
+    ("amazon.nova-lite-v1:0", {"messages": [{"role": "assistant", "content": [{"text": "x"}]}]}),
+    ("amazon.nova-lite-v1:0", {"messages": [{"role": "user", "content": [{"text": " "}]}]}),
+    ("amazon.nova-micro-v1:0", {"messages": [{"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": b"x"}}}]}]}),
+    ("amazon.titan-embed-text-v2:0", {}),
+]
 
 
 def free_port():
@@ -43,22 +59,59 @@ def refusal(client, **request):
     return None
 
 
-def boto3_asks_the_stand_in():
+@contextmanager
+def stand_in(region):
+    """The stand-in for a Region, as boto3's client of it and its port."""
     port, aws_port = free_port(), free_port()
-    stack = subprocess.Popen([LOCAL, "--port", str(port), "--aws-port", str(aws_port)], stdout=subprocess.DEVNULL)
+    environment = {**os.environ, "AWS_REGION": region}
+    command = [LOCAL, "--port", str(port), "--aws-port", str(aws_port)]
+    stack = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         wait_for(aws_port)
         client = boto3.client(
             "bedrock-runtime",
-            region_name="us-east-1",
+            region_name=region,
             endpoint_url=f"http://127.0.0.1:{aws_port}",
             aws_access_key_id="example",
             aws_secret_access_key="example",
             config=Config(retries={"total_max_attempts": 1}),
         )
+        yield client, aws_port
+    finally:
+        stack.terminate()
+        stack.wait()
+
+
+def ids_from(model, region):
+    """Every id by which a model can be called from a Region."""
+    bare = [model["id"]] if region in model["regions"] else []
+    return bare + [f"{p['scope']}.{model['id']}" for p in model["profiles"] if region in p["from"]]
+
+
+def boto3_gets_an_answer_of_every_living_text_model():
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    converses = [m for m in MODELS if m["kind"] == "text" and m["capabilities"].get("converse")]
+    living = [m for m in converses if m["lifecycle"].get("endOfLife", "9999") > today and (m["regions"] or m["profiles"])]
+    waiting = {m["id"]: m for m in living}
+    messages = [{"role": "user", "content": [{"text": "Why is the sky blue?"}]}]
+    asked = 0
+    while waiting:
+        model = next(iter(waiting.values()))
+        regions = {*model["regions"], *(r for p in model["profiles"] for r in p["from"])}
+        region = max(regions, key=lambda r: (sum(bool(ids_from(m, r)) for m in waiting.values()), r))
+        with stand_in(region) as (client, _):
+            for model in [m for m in waiting.values() if ids_from(m, region)]:
+                for id in ids_from(model, region):
+                    reply = client.converse(modelId=id, messages=messages, inferenceConfig={"maxTokens": 200})
+                    assert reply["stopReason"] == "end_turn" and reply["usage"]["outputTokens"] > 0, (id, reply)
+                    asked += 1
+                del waiting[model["id"]]
+    print(f"{len(living)} models, {asked} ids")
+
+
+def boto3_is_refused_as_by_bedrock():
+    with stand_in("us-east-1") as (client, aws_port):
         messages = [{"role": "user", "content": [{"text": "Why is the sky blue?"}]}]
-        reply = client.converse(modelId=HAIKU, messages=messages, inferenceConfig={"maxTokens": 100})
-        assert reply["stopReason"] == "end_turn" and reply["usage"]["outputTokens"] > 0, reply
         bare = refusal(client, modelId=HAIKU.removeprefix("us."), messages=messages)
         assert bare == ("ValidationException", 400), bare
         dead = refusal(client, modelId="anthropic.claude-3-haiku-20240307-v1:0", messages=messages)
@@ -70,9 +123,9 @@ def boto3_asks_the_stand_in():
         urllib.request.urlopen(request)
         throttled = refusal(client, modelId=HAIKU, messages=messages)
         assert throttled == ("ThrottlingException", 429), throttled
-    finally:
-        stack.terminate()
-        stack.wait()
+        for id, extra in REFUSED:
+            refused = refusal(client, modelId=id, **{"messages": messages, **extra})
+            assert refused == ("ValidationException", 400), (id, extra, refused)
 
 
 def the_router_asks_ministack():
@@ -106,6 +159,6 @@ def the_router_asks_ministack():
         ministack.wait()
 
 
-for check in (boto3_asks_the_stand_in, the_router_asks_ministack):
+for check in (boto3_gets_an_answer_of_every_living_text_model, boto3_is_refused_as_by_bedrock, the_router_asks_ministack):
     check()
     print(f"{check.__name__}: ok")

@@ -157,7 +157,7 @@ impl App {
         let prices = model.prices_in(&scope, &policy.region);
         if warnings.is_empty() && placement.is_none() {
             warnings.push(format!(
-                "{} cannot be called from {} in the scope {}",
+                "{} is not open from {} in the scope {}",
                 model.name,
                 policy.region,
                 scope.as_str()
@@ -172,7 +172,7 @@ impl App {
         };
         warnings.extend(cost.is_none().then(|| unpriced(prices)));
         Estimate {
-            model_id: placement.map_or_else(|| model.id.to_string(), |placement| placement.id),
+            model_id: model.id_in(&scope),
             model: model.name.to_string(),
             scope: scope.as_str().to_owned(),
             input_tokens: usage.input_tokens,

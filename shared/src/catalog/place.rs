@@ -59,8 +59,9 @@ impl Model {
         })
     }
 
-    /// The id in a scope.
-    fn id_in(&self, scope: &Scope) -> String {
+    /// The id in a scope: bare, or with the profile's prefix.
+    #[must_use]
+    pub fn id_in(&self, scope: &Scope) -> String {
         match scope {
             Scope::InRegion => self.id.to_string(),
             Scope::Geo(_) | Scope::Global => format!("{}.{}", scope.as_str(), self.id),

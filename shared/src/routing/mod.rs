@@ -17,3 +17,5 @@ mod signals;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walk;
