@@ -181,6 +181,53 @@ mod tests {
     }
 
     #[test]
+    fn every_id_name_alias_profile_and_arn_is_its_models() {
+        let account = "arn:aws:bedrock:us-east-1:123456789012";
+        for model in Catalog::built_in().models.iter() {
+            let profiles = model
+                .profiles
+                .iter()
+                .map(|profile| format!("{}.{}", profile.scope.as_str(), model.id));
+            let profiles: Vec<_> = profiles.collect();
+            let arns = profiles
+                .iter()
+                .map(|id| format!("{account}:inference-profile/{id}"));
+            let foundation = format!("arn:aws:bedrock:us-east-1::foundation-model/{}", model.id);
+            let own = [&model.id, &model.name]
+                .into_iter()
+                .chain(model.aliases.iter())
+                .map(ToString::to_string);
+            for name in own.chain(profiles.clone()).chain(arns).chain([foundation]) {
+                assert_eq!(named(&name).0, model.id, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_people_type_mean_what_they_meant() {
+        for (name, id) in [
+            ("claude-sonnet", "anthropic.claude-sonnet-5-5"),
+            ("haiku", "anthropic.claude-haiku-5-5"),
+            (
+                "Claude-3.5-Sonnet",
+                "anthropic.claude-3-5-sonnet-20240620-v1:0",
+            ),
+            ("titan-embed-v2", "amazon.titan-embed-text-v2:0"),
+            ("llama3-70b", "meta.llama3-70b-instruct-v1:0"),
+            ("llama-3.3-70b", "meta.llama3-3-70b-instruct-v1:0"),
+            ("command-r-plus", "cohere.command-r-plus-v1:0"),
+            ("mistral-7b", "mistral.mistral-7b-instruct-v0:2"),
+            ("nova-lite", "amazon.nova-lite-v1:0"),
+            ("gpt-oss-120b", "openai.gpt-oss-120b-1:0"),
+            ("deepseek", "deepseek.v3.2"),
+            ("cohere-embed", "cohere.embed-v4:0"),
+            ("sdxl", "stability.stable-diffusion-xl-v1"),
+        ] {
+            assert_eq!(named(name).0, id, "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_not_known_gets_suggestions() {
         assert_eq!(
             named("claude-opus-55").0,
