@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub input_tokens: u32,
     /// Turns of the conversation.
     pub turns: usize,
+    /// It has a system prompt.
+    pub system: bool,
     /// Images are in it.
     pub images: bool,
     /// Documents are in it.

@@ -65,6 +65,11 @@ fn incapable(search: &Search<'_, '_>, model: &Model, auto: bool) -> Option<Strin
             "takes no documents",
         ),
         (facts.tools && lacks(capabilities.tools), "takes no tools"),
+        // Where there is none, it is folded into the first message.
+        (
+            kind == Kind::Text && facts.system && auto && capabilities.system.is_none(),
+            "may take no system prompt, for all that is known",
+        ),
         (
             kind == Kind::Text && lacks(capabilities.converse),
             "does not speak Converse",

@@ -101,6 +101,7 @@ impl Conversation {
                 .chain(tools)
                 .fold(0, u32::saturating_add),
             turns: self.messages.len(),
+            system: !self.system.is_empty(),
             images: blocks().any(|block| matches!(block, ContentBlock::Image(_))),
             documents: blocks().any(|block| matches!(block, ContentBlock::Document(_))),
             videos: blocks().any(|block| matches!(block, ContentBlock::Video(_))),
