@@ -167,10 +167,7 @@ fn environment(runtime: u16, bedrock: u16) -> Vec<(&'static str, String)> {
         ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE".into()),
         ("AWS_SECRET_ACCESS_KEY", "secret".into()),
         ("AWS_EC2_METADATA_DISABLED", "true".into()),
-        (
-            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
-            format!("http://127.0.0.1:{bedrock}"),
-        ),
+        ("BEDROCK_ENDPOINT", format!("http://127.0.0.1:{bedrock}")),
     ]
 }
 

@@ -78,7 +78,12 @@ fn variable(name: &str) -> Option<String> {
 async fn prepare(arguments: &Arguments, aws_port: u16) -> Result<(Config, Client), String> {
     telemetry::init_terminal(variable("LOG_LEVEL"));
     if arguments.aws {
-        let client = shared::bedrock::client().await;
+        let client = shared::bedrock::client(
+            variable("BEDROCK_ENDPOINT")
+                .filter(|url| !url.is_empty())
+                .as_deref(),
+        )
+        .await;
         let region = client.config().region().map(ToString::to_string);
         let region = region
             .ok_or("no AWS Region is set; set AWS_REGION, or a region in your AWS profile")?;

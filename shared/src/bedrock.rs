@@ -26,10 +26,14 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header::CONTENT_LENGTH};
 use serde::Serialize;
 
-/// The client of a function, from its environment: Region, credentials, endpoint. Nothing goes over the network here.
-pub async fn client() -> Client {
+/// The client of a function, from its environment: Region and credentials. Nothing goes over the network here.
+pub async fn client(endpoint: Option<&str>) -> Client {
     let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    Client::from_conf(tuned(Builder::from(&config)).build())
+    let mut config = tuned(Builder::from(&config));
+    if let Some(endpoint) = endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    Client::from_conf(config.build())
 }
 
 /// What every client of ours has: few retries, because the next candidate is the better one, and no stall detection, because

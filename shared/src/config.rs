@@ -23,6 +23,8 @@ pub struct Config {
     pub paused: bool,
     /// CloudWatch namespace of the metrics; `None` writes none.
     pub metrics: Option<String>,
+    /// Where Bedrock's runtime is called, if not at its public endpoint.
+    pub bedrock_endpoint: Option<String>,
     /// Path under which a custom domain maps the API, without a trailing slash.
     pub base_path: String,
     /// Models and routes.
@@ -44,6 +46,7 @@ impl Config {
     /// | `MODEL_ARNS` | none | `arn=model` pairs, parted by commas, for application inference profiles and the like |
     /// | `PAUSED` | `false` | `true` answers every model call with 503 |
     /// | `METRICS_NAMESPACE` | `BedrockRouter` | CloudWatch namespace; `off` writes no metrics |
+    /// | `BEDROCK_ENDPOINT` | the public one | URL of a VPC endpoint for bedrock-runtime, or of the local stand-in |
     /// | `BASE_PATH` | none | path under which a custom domain maps the API |
     /// | `CATALOG_FILE`, `ROUTES_FILE` | built in | files in the place of `models.json` and `routes.json` |
     ///
@@ -78,6 +81,7 @@ impl Config {
             .unwrap_or_default(),
             paused: number(&lookup, "PAUSED", "true or false")?.unwrap_or(false),
             metrics: Some(metrics).filter(|namespace| namespace != "off"),
+            bedrock_endpoint: url(&lookup, "BEDROCK_ENDPOINT")?,
             base_path: lookup("BASE_PATH")
                 .map(|path| format!("/{}", path.trim_matches('/')))
                 .unwrap_or_default(),
@@ -119,6 +123,16 @@ fn money(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<
         )),
     };
     lookup(name).map(amount).transpose()
+}
+
+fn url(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<String>, String> {
+    let read = |text: String| match text.trim() {
+        url if url.starts_with("http://") || url.starts_with("https://") => Ok(url.to_owned()),
+        _ => Err(format!(
+            "{name}={text:?} is not a URL that begins with http:// or https://"
+        )),
+    };
+    lookup(name).map(read).transpose()
 }
 
 fn list(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Vec<String> {

@@ -13,10 +13,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     let variable = |name: &str| std::env::var(name).ok();
     telemetry::init(variable("LOG_LEVEL"));
     let config = Config::from_lookup(variable)?;
+    let client = bedrock::client(config.bedrock_endpoint.as_deref()).await;
     let base_path = config.base_path.clone();
-    let routes = router::routes(App {
-        config,
-        client: bedrock::client().await,
-    });
+    let routes = router::routes(App { config, client });
     lambda_http::run(routes.map_request(move |request| http::at_root(request, &base_path))).await
 }
