@@ -178,6 +178,13 @@ async fn an_estimate_is_priced_by_what_would_be_invoked_or_is_asked_for() {
     let request =
         json!({ "models": ["claude-haiku"], "prompt": "x".repeat(800_000), "outputTokens": 0 });
     assert_eq!(total(request).await["totalUsd"], json!(0.11));
+    // What is expected of an answer includes thinking, where a model thinks.
+    let thinks = total(json!({ "models": ["opus"], "prompt": "Explain tides" })).await;
+    let does_not = total(json!({ "models": ["nova-lite"], "prompt": "Explain tides" })).await;
+    assert_eq!(
+        (&thinks["outputTokens"], &does_not["outputTokens"]),
+        (&json!(1300), &json!(500))
+    );
     let image = total(json!({ "models": ["sd3.5-large"], "scope": "in-region" })).await;
     assert_eq!(
         (&image["totalUsd"], &image["warnings"][1]),

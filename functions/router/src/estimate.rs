@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::catalog::{Model, Named, Prices, Scope, clean};
-use shared::cost::{self, ServiceTier, Usage};
+use shared::catalog::{Model, Named, Prices, Scope, TierTokens, clean};
+use shared::cost::{self, Cost, ServiceTier, Usage};
 use shared::error::Error;
 use shared::http::{Call, Payload, json, parse};
 use shared::routing::{Facts, classify, estimate_tokens};
@@ -34,11 +34,51 @@ struct Body {
 }
 
 /// What is to be priced.
-enum Amount {
+enum Amount<'a> {
     /// A volume of tokens in requests of unknown size: base prices.
     Volume(Usage),
-    /// One request: with the surcharge of a long context.
-    Request(Usage),
+    /// One request: with the surcharge of a long context, and what its tier is expected to answer unless the caller says.
+    Request {
+        input: u64,
+        output: Option<u64>,
+        expected: &'a TierTokens,
+    },
+}
+
+impl Amount<'_> {
+    fn usage(&self, model: &Model) -> Usage {
+        match self {
+            Self::Volume(usage) => usage.clone(),
+            Self::Request {
+                input,
+                output,
+                expected,
+            } => {
+                let thinking = if model.may_think() {
+                    expected.expected_thinking_tokens
+                } else {
+                    0
+                };
+                Usage::of(
+                    *input,
+                    output.unwrap_or((expected.expected_output_tokens + thinking).into()),
+                )
+            }
+        }
+    }
+
+    fn cost(&self, usage: &Usage, prices: &Prices) -> Option<Cost> {
+        match self {
+            Self::Volume(_) => {
+                let base = Prices {
+                    long_context: None,
+                    ..prices.clone()
+                };
+                cost::cost(usage, &base, ServiceTier::Default)
+            }
+            Self::Request { .. } => cost::cost(usage, prices, ServiceTier::Default),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -96,7 +136,7 @@ impl App {
         Ok(Estimates { estimates })
     }
 
-    fn amount(&self, body: &Body) -> Result<Amount, Error> {
+    fn amount(&self, body: &Body) -> Result<Amount<'_>, Error> {
         let Some(prompt) = &body.prompt else {
             let usage = Usage::of(
                 body.input_tokens.unwrap_or(INPUT_TOKENS),
@@ -115,16 +155,14 @@ impl App {
             ..Facts::default()
         })
         .tier;
-        let expected = self
-            .config
-            .catalog
-            .tier_tokens(tier)
-            .map_or(0, |tokens| tokens.expected_output_tokens);
-        let output = body.output_tokens.unwrap_or(expected.into());
-        Ok(Amount::Request(Usage::of(
-            estimate_tokens(prompt).into(),
-            output,
-        )))
+        let expected = self.config.catalog.tier_tokens(tier);
+        let expected =
+            expected.ok_or_else(|| Error::Internal("a tier has no token budget".into()))?;
+        Ok(Amount::Request {
+            input: estimate_tokens(prompt).into(),
+            output: body.output_tokens,
+            expected,
+        })
     }
 
     fn model(&self, name: &str, index: usize) -> Result<(&Model, Option<Scope>), Error> {
@@ -144,7 +182,7 @@ impl App {
 
     /// By the scope that is asked for, else by the id that would be invoked, else (for a model that is gone) by its last list
     /// price.
-    fn price(&self, model: &Model, scope: Option<&Scope>, amount: &Amount) -> Estimate {
+    fn price(&self, model: &Model, scope: Option<&Scope>, amount: &Amount<'_>) -> Estimate {
         let policy = &self.config.policy;
         let mut warnings: Vec<String> = model.absence(telemetry::today()).into_iter().collect();
         let placement = model
@@ -163,13 +201,8 @@ impl App {
                 scope.as_str()
             ));
         }
-        let (usage, cost) = match amount {
-            Amount::Volume(usage) => (usage, prices.and_then(|prices| base(usage, prices))),
-            Amount::Request(usage) => (
-                usage,
-                prices.and_then(|prices| cost::cost(usage, prices, ServiceTier::Default)),
-            ),
-        };
+        let usage = amount.usage(model);
+        let cost = prices.and_then(|prices| amount.cost(&usage, prices));
         warnings.extend(cost.is_none().then(|| unpriced(prices)));
         Estimate {
             model_id: model.id_in(&scope),
@@ -183,15 +216,6 @@ impl App {
             warnings,
         }
     }
-}
-
-/// A volume at the standard tier's base prices, whatever the size of its requests.
-fn base(usage: &Usage, prices: &Prices) -> Option<cost::Cost> {
-    let base = Prices {
-        long_context: None,
-        ..prices.clone()
-    };
-    cost::cost(usage, &base, ServiceTier::Default)
 }
 
 fn unpriced(prices: Option<&Prices>) -> String {
