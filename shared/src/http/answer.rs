@@ -1,0 +1,147 @@
+//! What goes out: JSON, and problems as RFC 9457 has them.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::bedrock::Attempt;
+use crate::error::Error;
+use crate::routing::Rejected;
+use crate::usd::Usd;
+
+/// A JSON answer.
+#[must_use]
+pub fn json(status: StatusCode, value: &impl Serialize, request_id: &str) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => respond(status, "application/json", body, request_id),
+        Err(error) => problem(&Error::Internal(error.to_string()), request_id),
+    }
+}
+
+/// An error as an RFC 9457 problem. What a 5xx hides from the caller goes to the log here.
+#[must_use]
+pub fn problem(error: &Error, request_id: &str) -> Response {
+    log(error, request_id);
+    let problem = Problem::of(error, request_id);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = respond(error.status(), "application/problem+json", body, request_id);
+    if let Some(seconds) = problem.retry_after_seconds {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn log(error: &Error, request_id: &str) {
+    match error {
+        Error::Internal(cause) => tracing::error!(request_id, cause, "internal error"),
+        Error::Bedrock { fault, .. } => {
+            tracing::warn!(
+                request_id,
+                kind = error.kind(),
+                cause = fault.cause,
+                "no answer from Bedrock"
+            )
+        }
+        Error::Invalid { .. }
+        | Error::TooLarge { .. }
+        | Error::NotFound { .. }
+        | Error::MethodNotAllowed
+        | Error::Gone { .. }
+        | Error::NoCandidate { .. }
+        | Error::Paused => tracing::debug!(request_id, kind = error.kind(), "request refused"),
+    }
+}
+
+fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Vec<u8>,
+    request_id: &str,
+) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    response
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    successor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<Candidate<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    attempts: &'a [Attempt],
+}
+
+/// A candidate as answers and problems show it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate<'a> {
+    /// The id that would be invoked.
+    pub model_id: &'a str,
+    /// What it is expected to cost; null where a price is unknown.
+    pub estimated_cost_usd: Option<Usd>,
+    /// Why it will not do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<&'a str>,
+}
+
+impl<'a> From<&'a Rejected> for Candidate<'a> {
+    fn from(rejected: &'a Rejected) -> Self {
+        Self {
+            model_id: &rejected.id,
+            estimated_cost_usd: rejected.estimate,
+            rejected: Some(&rejected.reason),
+        }
+    }
+}
+
+impl<'a> Problem<'a> {
+    fn of(error: &'a Error, request_id: &'a str) -> Self {
+        let mut problem = Self {
+            r#type: format!("urn:bedrock-router:problem:{}", error.kind()),
+            title: error.title(),
+            status: error.status().as_u16(),
+            detail: error.detail(),
+            request_id,
+            field: None,
+            successor: None,
+            retry_after_seconds: error.retry_after_seconds(),
+            candidates: Vec::new(),
+            attempts: &[],
+        };
+        match error {
+            Error::Invalid { field, .. } => problem.field = Some(field),
+            Error::Gone { successor, .. } => problem.successor = successor.as_deref(),
+            Error::NoCandidate { rejected } => {
+                problem.candidates = rejected.iter().map(Candidate::from).collect()
+            }
+            Error::Bedrock { attempts, .. } => problem.attempts = attempts,
+            Error::TooLarge { .. }
+            | Error::NotFound { .. }
+            | Error::MethodNotAllowed
+            | Error::Paused
+            | Error::Internal(_) => {}
+        }
+        problem
+    }
+}

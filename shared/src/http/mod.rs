@@ -1,0 +1,9 @@
+//! The HTTP border: who calls, under which path, with which body; answers and problems.
+
+pub use answer::{Candidate, json, problem};
+pub use body::{MAX_BODY, Payload, parse};
+pub use call::{Call, RequestId, at_root};
+
+mod answer;
+mod body;
+mod call;
