@@ -155,7 +155,7 @@ impl Rust for Scope {
     fn rust(&self) -> String {
         match self {
             Self::InRegion => "Scope::InRegion".into(),
-            Self::Geo(prefix) => format!("Scope::Geo({})", prefix.rust()),
+            Self::Geo(prefix) => format!("Scope::Geo(Prefix::from_bytes({:?}))", prefix.bytes()),
             Self::Global => "Scope::Global".into(),
         }
     }

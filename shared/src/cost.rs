@@ -187,7 +187,7 @@ mod tests {
     use crate::catalog::{Catalog, Scope};
 
     fn prices(name: &str, scope: &'static str) -> &'static Prices {
-        let scope = Scope::from(std::borrow::Cow::Borrowed(scope));
+        let scope = Scope::parse(scope).unwrap();
         Catalog::built_in()
             .find(name)
             .unwrap()

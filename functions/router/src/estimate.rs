@@ -190,7 +190,7 @@ impl App {
             .find(|p| scope.is_none_or(|scope| p.scope == *scope));
         let scope = scope
             .cloned()
-            .or(placement.as_ref().map(|placement| placement.scope.clone()))
+            .or(placement.as_ref().map(|placement| placement.scope))
             .unwrap_or(Scope::InRegion);
         let prices = model.prices_in(&scope, &policy.region);
         if warnings.is_empty() && placement.is_none() {

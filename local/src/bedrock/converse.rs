@@ -44,10 +44,7 @@ fn model<'a>(catalog: &'a Catalog, region: &str, id: &str) -> Result<&'a Model, 
     let bare = catalog.models.iter().find(|model| model.id == id);
     let profile = id.split_once('.').and_then(|(prefix, rest)| {
         let model = catalog.models.iter().find(|model| model.id == rest)?;
-        Some((
-            Scope::from(std::borrow::Cow::Owned(prefix.to_owned())),
-            model,
-        ))
+        Some((Scope::parse(prefix)?, model))
     });
     let unknown = || Refusal::invalid("The provided model identifier is invalid.");
     let (scope, model) = bare

@@ -8,7 +8,7 @@ pub use data::*;
 pub use load::load;
 pub use name::{Named, Reference, arn_region, clean};
 pub use place::{Placement, Residency};
-pub use prices::{LongContext, Prices, Scope, TokenPrices};
+pub use prices::{LongContext, Prefix, Prices, Scope, TokenPrices};
 
 use crate::usd::{Rate, Usd};
 

@@ -1,6 +1,6 @@
 //! From whatever name a person would type to the model it stands for.
 
-use super::{Catalog, Model, Scope, Text};
+use super::{Catalog, Model, Scope};
 
 /// What a caller's name stands for.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl Catalog {
         }
         let (prefix, rest) = name.split_once('.')?;
         let model = self.find(rest)?;
-        let scope = Scope::from(Text::Owned(prefix.to_lowercase()));
+        let scope = Scope::parse(&prefix.to_lowercase())?;
         let known = self.models.iter().any(|m| {
             m.prices.iter().any(|p| p.scope == scope) || m.profiles.iter().any(|p| p.scope == scope)
         });

@@ -55,7 +55,7 @@ impl Model {
         let scopes = global.into_iter().chain(here).chain(geo);
         scopes.map(|scope| Placement {
             id: self.id_in(scope),
-            scope: scope.clone(),
+            scope: *scope,
         })
     }
 

@@ -80,41 +80,108 @@ pub struct LongContext {
 }
 
 /// Where a call may run and what it is priced by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Text", into = "Text")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Text", into = "String")]
 pub enum Scope {
     /// The Region itself, by the bare id.
     InRegion,
     /// A geography, by a profile prefix such as `us` or `eu`.
-    Geo(Text),
+    Geo(Prefix),
     /// Any commercial Region, by the `global` profile.
     Global,
 }
 
+/// A profile prefix: one to eight lower-case letters and dashes.
+///
+/// It stands in the value itself and not behind a pointer, so that the loader has nothing to do for a static table of prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix([u8; 8]);
+
+impl Prefix {
+    /// The prefix in bytes, padded with zeros.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The prefix in bytes, padded with zeros.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 8] {
+        self.0
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 8];
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        let is_plain = text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        (is_plain && !text.is_empty()).then_some(Self(bytes))
+    }
+
+    fn as_str(&self) -> &str {
+        let end = self
+            .0
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(self.0.len());
+        self.0
+            .get(..end)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
+    }
+}
+
 impl Scope {
+    /// Reads a scope as it stands in JSON, or the prefix of a profile id.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "in-region" => Some(Self::InRegion),
+            "global" => Some(Self::Global),
+            _ => Prefix::parse(text).map(Self::Geo),
+        }
+    }
+
     /// As it stands in JSON: `in-region`, `global`, or the profile prefix.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::InRegion => "in-region",
-            Self::Geo(prefix) => prefix,
+            Self::Geo(prefix) => prefix.as_str(),
             Self::Global => "global",
         }
     }
 }
 
-impl From<Text> for Scope {
-    fn from(text: Text) -> Self {
-        match text.as_ref() {
-            "in-region" => Self::InRegion,
-            "global" => Self::Global,
-            _ => Self::Geo(text),
-        }
+impl TryFrom<Text> for Scope {
+    type Error = String;
+
+    fn try_from(text: Text) -> Result<Self, Self::Error> {
+        let wrong = "a scope is in-region, global, or a profile prefix such as us";
+        Self::parse(&text).ok_or_else(|| wrong.to_owned())
     }
 }
 
-impl From<Scope> for Text {
+impl From<Scope> for String {
     fn from(scope: Scope) -> Self {
-        Self::Owned(scope.as_str().to_owned())
+        scope.as_str().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_read_as_it_is_written() {
+        for text in ["in-region", "global", "us", "us-gov", "apac"] {
+            assert_eq!(Scope::parse(text).unwrap().as_str(), text);
+        }
+        for text in ["", "US", "toolong-for-it", "u s", "\u{e9}"] {
+            assert_eq!(Scope::parse(text), None, "{text}");
+        }
     }
 }

@@ -74,7 +74,7 @@ impl<'a> Search<'a, '_> {
 
     /// An ARN that the configuration gives a model: invoked as it stands, priced and limited by the model.
     fn behind_arn(&self, arn: &str, reference: &Reference<'a>) -> Outcome<'a> {
-        let scope = reference.scope.clone().unwrap_or(Scope::InRegion);
+        let scope = reference.scope.unwrap_or(Scope::InRegion);
         self.fit(reference.model, arn.to_owned(), scope, false)
     }
 
