@@ -28,7 +28,7 @@ pub fn fit<'a>(
     }
     let mut body = ConverseBody {
         messages: Cow::Borrowed(&conversation.messages),
-        system: &conversation.system,
+        system: Cow::Borrowed(&conversation.system),
         inference_config: InferenceConfig {
             max_tokens: Some(max_tokens),
             ..conversation.inference.clone()
@@ -38,6 +38,7 @@ pub fn fit<'a>(
     if let Some(model) = model {
         drop_sampling(&mut body.inference_config, model, &mut changes);
         fold_system(&mut body, model, &mut changes);
+        drop_cache_points(&mut body, model, &mut changes);
     }
     (body, changes)
 }
@@ -77,9 +78,35 @@ fn fold_system(body: &mut ConverseBody<'_>, model: &Model, changes: &mut Vec<Str
     if let Some(Message { content, .. }) = body.messages.to_mut().first_mut() {
         content.splice(0..0, texts);
     }
-    body.system = &[];
+    body.system = Cow::Borrowed(&[]);
     changes.push(format!(
         "system moved into the first user message: {} takes no system prompt",
+        model.name
+    ));
+}
+
+/// Where a model is not known to cache prompts, a cache point is a mistake; without it the answer is the same.
+fn drop_cache_points(body: &mut ConverseBody<'_>, model: &Model, changes: &mut Vec<String>) {
+    let in_message = |block: &ContentBlock| matches!(block, ContentBlock::CachePoint(_));
+    let in_system = |block: &SystemBlock| matches!(block, SystemBlock::CachePoint(_));
+    let messages = body
+        .messages
+        .iter()
+        .any(|message| message.content.iter().any(in_message));
+    let system = body.system.iter().any(in_system);
+    if model.capabilities.prompt_caching == Some(true) || !(messages || system) {
+        return;
+    }
+    if messages {
+        for message in body.messages.to_mut() {
+            message.content.retain(|block| !in_message(block));
+        }
+    }
+    if system {
+        body.system.to_mut().retain(|block| !in_system(block));
+    }
+    changes.push(format!(
+        "cache points dropped: {} is not known to cache prompts",
         model.name
     ));
 }
@@ -147,6 +174,24 @@ mod tests {
             changes,
             ["topP dropped: claude-haiku-4-5 takes it or temperature, not both"]
         );
+    }
+
+    #[test]
+    fn cache_points_are_dropped_where_nothing_is_cached() {
+        let json = r#"[{"role": "user", "content": [{"text": "hi"}, {"cachePoint": {"type": "default"}}]}]"#;
+        let conversation = Conversation {
+            messages: serde_json::from_str(json).unwrap(),
+            ..Conversation::default()
+        };
+        let fitted = |name| {
+            let (body, changes) = fit(&conversation, Catalog::built_in().find(name), 100);
+            (
+                serde_json::to_string(&body).unwrap().contains("cachePoint"),
+                changes.len(),
+            )
+        };
+        assert_eq!(fitted("claude-opus-5-5"), (true, 0));
+        assert_eq!(fitted("mistral-7b"), (false, 1));
     }
 
     #[test]

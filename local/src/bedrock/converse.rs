@@ -1,6 +1,7 @@
 //! `POST /model/{id}/converse`: checked as Bedrock checks it, answered by nobody.
 //!
-//! The messages are those that Bedrock has been observed to send, in October and November 2026.
+//! Most messages are those that Bedrock has been observed to send, in October and November 2026; those about forced tools and
+//! prefill are worded alike.
 
 use serde_json::{Value, json};
 use shared::catalog::{Catalog, Kind, Modality, Model, Scope, Status};
@@ -148,6 +149,14 @@ fn check_model(model: &Model, body: &Value) -> Result<(), Refusal> {
          messages."
     } else if body.get("toolConfig").is_some() && capabilities.tools == Some(false) {
         "This model doesn't support tool use."
+    } else if body
+        .pointer("/toolConfig/toolChoice")
+        .is_some_and(is_forced)
+        && capabilities.forced_tool_use == Some(false)
+    {
+        "This model doesn't support forced tool use. Try again with a tool choice of auto."
+    } else if ends_with_assistant(body) && capabilities.assistant_prefill == Some(false) {
+        "This model does not support assistant message prefill. The conversation must end with a user message."
     } else if has_block("image") && !model.takes(Modality::Image) {
         "This model doesn't support the image content block that you provided. Update the content and try again."
     } else if has_block("document") && capabilities.documents == Some(false) {
@@ -175,6 +184,16 @@ fn check_model(model: &Model, body: &Value) -> Result<(), Refusal> {
         return Ok(());
     };
     Err(Refusal::invalid(problem))
+}
+
+fn is_forced(choice: &Value) -> bool {
+    choice.get("any").is_some() || choice.get("tool").is_some()
+}
+
+fn ends_with_assistant(body: &Value) -> bool {
+    list(body, "messages")
+        .last()
+        .is_some_and(|message| message["role"] == "assistant")
 }
 
 fn reply(model: &Model, body: &Value) -> Value {

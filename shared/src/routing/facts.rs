@@ -39,6 +39,10 @@ pub struct Facts<'a> {
     pub cache_points: bool,
     /// Tools are offered, or were used earlier.
     pub tools: bool,
+    /// A tool must be used, whatever the model thinks of it.
+    pub forced_tool: bool,
+    /// It ends with an assistant turn, which the model is to continue.
+    pub prefill: bool,
     /// The task, where the caller named it.
     pub task: Option<Task>,
     /// The budget.

@@ -3,7 +3,7 @@
 use jiff::Span;
 
 use super::decide::Search;
-use crate::catalog::{Kind, Modality, Model, Prices, Task, TierTokens};
+use crate::catalog::{Capabilities, Kind, Modality, Model, Prices, Task, TierTokens};
 use crate::cost::{self, ServiceTier, Usage};
 use crate::usd::Usd;
 
@@ -65,6 +65,14 @@ fn incapable(search: &Search<'_, '_>, model: &Model, auto: bool) -> Option<Strin
             "takes no documents",
         ),
         (facts.tools && lacks(capabilities.tools), "takes no tools"),
+        (
+            facts.forced_tool && !can_be_forced(capabilities, auto),
+            "cannot be made to use a tool",
+        ),
+        (
+            facts.prefill && lacks(capabilities.assistant_prefill),
+            "does not continue an assistant turn",
+        ),
         // Where there is none, it is folded into the first message.
         (
             kind == Kind::Text && facts.system && auto && capabilities.system.is_none(),
@@ -77,6 +85,11 @@ fn incapable(search: &Search<'_, '_>, model: &Model, auto: bool) -> Option<Strin
     ];
     let lacking = needs.into_iter().find(|(lacking, _)| *lacking);
     lacking.map(|(_, reason)| reason.to_owned())
+}
+
+/// A model that takes `toolChoice` may still not let it force a call.
+fn can_be_forced(capabilities: &Capabilities, auto: bool) -> bool {
+    capabilities.forced_tool_use != Some(false) && (!auto || capabilities.tool_choice == Some(true))
 }
 
 fn too_long(search: &Search<'_, '_>, model: &Model) -> Option<String> {

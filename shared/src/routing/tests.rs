@@ -309,6 +309,35 @@ fn a_caller_who_names_a_place_is_not_served_from_another() {
 }
 
 #[test]
+fn what_a_model_refuses_is_routed_around() {
+    let forced = Facts {
+        prompt: "Design a bridge",
+        tools: true,
+        forced_tool: true,
+        ..Facts::default()
+    };
+    let decision = auto(&forced, &policy()).unwrap();
+    assert_eq!(
+        reason(&decision, "claude-opus-5-5"),
+        "cannot be made to use a tool"
+    );
+    assert_eq!(
+        refused(named("opus", &forced, &policy())),
+        ["cannot be made to use a tool"]
+    );
+    let prefill = Facts {
+        prompt: "Explain tides",
+        prefill: true,
+        ..Facts::default()
+    };
+    assert_eq!(
+        refused(named("claude-sonnet-4-6", &prefill, &policy())),
+        ["does not continue an assistant turn"]
+    );
+    assert!(named("nova-lite", &prefill, &policy()).is_ok());
+}
+
+#[test]
 fn residency_is_kept() {
     let facts = Facts {
         prompt: "Explain tides",

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -102,7 +103,7 @@ impl Conversation {
                 .fold(0, u32::saturating_add),
             turns: self.messages.len(),
             system: !self.system.is_empty(),
-            images: blocks().any(|block| matches!(block, ContentBlock::Image(_))),
+            images: blocks().any(ContentBlock::shows_an_image),
             documents: blocks().any(|block| matches!(block, ContentBlock::Document(_))),
             videos: blocks().any(|block| matches!(block, ContentBlock::Video(_))),
             cache_points: blocks().any(|block| matches!(block, ContentBlock::CachePoint(_)))
@@ -111,6 +112,11 @@ impl Conversation {
                     .iter()
                     .any(|block| matches!(block, SystemBlock::CachePoint(_))),
             tools: self.tool_config.is_some() || blocks().any(is_tool),
+            forced_tool: self.tool_config.as_deref().is_some_and(forces_a_tool),
+            prefill: self
+                .messages
+                .last()
+                .is_some_and(|message| message.role == Role::Assistant),
             max_tokens: self.inference.max_tokens,
             ..Facts::default()
         }
@@ -135,6 +141,24 @@ impl Conversation {
             }
         }
     }
+}
+
+/// Whether `toolChoice` is `any` or `tool`.
+fn forces_a_tool(tool_config: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Choice {
+        tool_choice: Option<Forced>,
+    }
+    #[derive(Deserialize)]
+    struct Forced {
+        any: Option<IgnoredAny>,
+        tool: Option<IgnoredAny>,
+    }
+    let choice: Option<Choice> = serde_json::from_str(tool_config.get()).ok();
+    choice
+        .and_then(|choice| choice.tool_choice)
+        .is_some_and(|choice| choice.any.is_some() || choice.tool.is_some())
 }
 
 impl InferenceConfig {
@@ -173,7 +197,7 @@ pub struct ConverseBody<'a> {
     pub messages: Cow<'a, [Message]>,
     /// Instructions.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub system: &'a [SystemBlock],
+    pub system: Cow<'a, [SystemBlock]>,
     /// How to answer.
     pub inference_config: InferenceConfig,
     /// Tools.
@@ -184,6 +208,39 @@ pub struct ConverseBody<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_facts_say_what_a_model_must_be_able_to_do() {
+        let conversation = |json: &str| Conversation {
+            messages: serde_json::from_str(json).unwrap(),
+            ..Conversation::default()
+        };
+        let result = r#"{"toolResult": {"toolUseId": "1", "content": [{"image": {"format": "png", "source": {"bytes": "aGk="}}}]}}"#;
+        let facts = |conversation: &Conversation| {
+            let facts = conversation.facts("");
+            (facts.images, facts.tools, facts.forced_tool, facts.prefill)
+        };
+        let shown = conversation(&format!(r#"[{{"role": "user", "content": [{result}]}}]"#));
+        assert_eq!(facts(&shown), (true, true, false, false));
+        let begun = conversation(
+            r#"[{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]"#,
+        );
+        assert_eq!(facts(&begun), (false, false, false, true));
+        for (choice, forced) in [
+            (r#"{"any": {}}"#, true),
+            (r#"{"tool": {"name": "a"}}"#, true),
+            (r#"{"auto": {}}"#, false),
+        ] {
+            let tools =
+                RawValue::from_string(format!(r#"{{"tools": [], "toolChoice": {choice}}}"#))
+                    .unwrap();
+            let told = Conversation {
+                tool_config: Some(tools),
+                ..conversation(r#"[{"role": "user", "content": "x"}]"#)
+            };
+            assert_eq!(facts(&told), (false, true, forced, false));
+        }
+    }
 
     #[test]
     fn a_conversation_alternates_and_begins_with_the_user() {

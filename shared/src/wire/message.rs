@@ -151,6 +151,20 @@ impl ContentBlock {
         }
     }
 
+    /// Whether a model must see to take it; tools answer with images too.
+    pub(super) fn shows_an_image(&self) -> bool {
+        match self {
+            Self::Image(_) => true,
+            Self::ToolResult(block) => block.get().contains("\"image\""),
+            Self::Text(_)
+            | Self::Document(_)
+            | Self::Video(_)
+            | Self::ToolUse(_)
+            | Self::ReasoningContent(_)
+            | Self::CachePoint(_) => false,
+        }
+    }
+
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
