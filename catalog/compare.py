@@ -9,6 +9,7 @@ corrections.json has a line for it; a line that corrects nothing, or has no sour
 import importlib.metadata
 import importlib.util
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -41,6 +42,7 @@ LONG_CONTEXT = {
     "cacheWrite5m": "cache_creation_input_token_cost_above_{}k_tokens",
     "cacheWrite1h": "cache_creation_input_token_cost_above_1hr_above_{}k_tokens",
 }
+THRESHOLD = re.compile(r"_above_(\d+)k_tokens$")
 PER_UNIT = {
     "perImage": "output_cost_per_image",
     "perInputImage": "input_cost_per_image",
@@ -68,11 +70,12 @@ def row_of(rows, id, entry):
 
 def pairs(entry, row):
     """Every price of one scope: its name, ours and theirs, where either is missing None."""
-    for (tier, component), key in PER_TOKEN.items():
+    per_token = {} if row.get("mode") == "rerank" else PER_TOKEN
+    for (tier, component), key in per_token.items():
         yield f"{tier}.{component}", entry.get(tier, {}).get(component), scaled(row.get(key))
     long = entry.get("longContext")
     for component, key in LONG_CONTEXT.items():
-        for thousands in (100, 200, 272):
+        for thousands in sorted({int(found[1]) for found in map(THRESHOLD.search, row) if found}):
             here = long and long["aboveTokens"] == thousands * 1000
             ours = long["prices"].get(component) if here else None
             yield f"longContext.{thousands}k.{component}", ours, scaled(row.get(key.format(thousands)))
@@ -99,6 +102,10 @@ def main():
     unsourced = [line for line in lines if not line.get("source")]
     used, compared, wrong = set(), 0, []
     for model in models:
+        priced = {entry["scope"] for entry in model["prices"]}
+        for scope in {profile["scope"] for profile in model["profiles"]} - priced:
+            if f"{scope}.{model['id']}" in rows:
+                wrong.append(f"{model['id']} {scope}: LiteLLM has prices, we have none")
         for entry in model["prices"]:
             row = row_of(rows, model["id"], entry)
             if row is None:
@@ -106,7 +113,7 @@ def main():
             line = corrections.get((model["id"], entry["scope"]))
             if line:
                 used |= {(model["id"], entry["scope"])} if differs(entry, row) else set()
-                row = rows[f"{line['pricedAs']}.{model['id']}"]
+                row = rows.get(f"{line['pricedAs']}.{model['id']}", {})
             for name, ours, theirs in pairs(entry, row):
                 compared += ours is not None and theirs is not None
                 if not equal(ours, theirs):

@@ -28,7 +28,12 @@ TOKEN_PRICES = {
     "cacheWrite1h": "cache_creation_input_token_cost_above_1hr",
 }
 TIERS = {"flex": "_flex", "priority": "_priority", "batch": "_batches"}
-THRESHOLDS = (100, 200, 272)
+LONG_CONTEXT = re.compile(r"_above_(\d+)k_tokens$")
+# Prices that we have no use for: tiers and units that no endpoint of ours reports.
+IGNORED_COSTS = re.compile(
+    r"_ultrafast$|_batches$|^search_context_cost|^output_cost_per_reasoning|_per_audio_token$|_per_image_token$|^guardrail_cost"
+    r"|_per_second$|^input_cost_per_character|^output_cost_per_pixel|_flex$|_priority$"
+)
 UNIT_PRICES = {
     "perImage": "output_cost_per_image",
     "perInputImage": "input_cost_per_image",
@@ -89,7 +94,10 @@ class Tables:
         self.available = package_file("bedrock_models", "bedrock_models.json")
         rows = package_file("litellm", "model_prices_and_context_window_backup.json")
         self.prices = {k: v for k, v in rows.items() if str(v.get("litellm_provider", "")).startswith("bedrock")}
-        self.versions = {name: importlib.metadata.version(name) for name in ("litellm", "bedrock-models")}
+        for name, stated in self.facts["gathered"].items():
+            installed = importlib.metadata.version(name)
+            if installed != stated["version"]:
+                raise SystemExit(f"{name} {installed} is installed, facts.json dates {stated['version']}: state version and date")
 
     def row(self, id):
         """The row of a model's flags and limits: its own, else that of a profile or of bedrock-mantle."""
@@ -98,7 +106,8 @@ class Tables:
 
     def source(self, name):
         title = {"litellm": "LiteLLM", "bedrock-models": "bedrock-models"}[name]
-        return f"{title} {self.versions[name]}, {self.facts['gathered'][name]}"
+        stated = self.facts["gathered"][name]
+        return f"{title} {stated['version']}, {stated['date']}"
 
 
 def token_prices(row, suffix=""):
@@ -109,18 +118,29 @@ def token_prices(row, suffix=""):
     return prices
 
 
+def refuse_unknown_costs(id, row):
+    """A price component that nobody has thought of must not be lost."""
+    known = {key + suffix for key in TOKEN_PRICES.values() for suffix in ("", *TIERS.values())} | set(UNIT_PRICES.values())
+    for key in row:
+        if "cost" in key and key not in known and not LONG_CONTEXT.search(key) and not IGNORED_COSTS.search(key):
+            raise SystemExit(f"{id}: LiteLLM has a price called {key}; use or ignore it in catalog/generate.py")
+
+
 def scope_prices(scope, row, region=None):
     entry = {"scope": scope}
     if region:
         entry["region"] = region
     standard = token_prices(row)
-    if standard:
+    if standard and row.get("mode") != "rerank":
         entry["standard"] = standard
     for tier, suffix in TIERS.items():
         prices = token_prices(row, suffix)
         if prices:
             entry[tier] = prices
-    for threshold in THRESHOLDS:
+    thresholds = {int(found[1]) for found in map(LONG_CONTEXT.search, row) if found}
+    if len(thresholds) > 1:
+        raise SystemExit(f"{scope} prices with two long-context thresholds, {thresholds}: models.json has room for one")
+    for threshold in thresholds:
         prices = token_prices(row, f"_above_{threshold}k_tokens")
         if prices:
             entry["longContext"] = {"aboveTokens": threshold * 1000, "prices": prices}
@@ -139,10 +159,13 @@ def prices(tables, id, profiles, regions):
     as the geography: AWS adds a tenth for both (facts.json, corrections)."""
     rows = {}
     if id in tables.prices:
+        refuse_unknown_costs(id, tables.prices[id])
         rows["in-region"] = scope_prices("in-region", tables.prices[id])
-    for scope in SCOPES[1:]:
+    scopes = [*SCOPES, *sorted(profiles - set(SCOPES))]
+    for scope in scopes[1:]:
         row = tables.prices.get(f"{scope}.{id}")
-        if row and (scope in profiles or scope == "us-gov" or not (profiles or regions)):
+        if row:
+            refuse_unknown_costs(id, row)
             rows[scope] = scope_prices(scope, row)
     if "global" in rows and "us" in rows and rows["us"].get("standard") != rows["global"].get("standard"):
         rows["in-region"] = {**rows["us"], "scope": "in-region"}
@@ -153,7 +176,7 @@ def prices(tables, id, profiles, regions):
             entry = scope_prices("in-region", row, region)
             if without_scope(entry) != without_scope(rows.get("in-region", {})):
                 elsewhere.append(entry)
-    return [rows[scope] for scope in SCOPES if scope in rows] + elsewhere
+    return [rows[scope] for scope in scopes if scope in rows] + elsewhere
 
 
 def profiles(entry):
@@ -293,12 +316,12 @@ def sources(tables, id, entry, kind, facts):
 
 
 def names(models):
-    """A short name for each model: its id without provider, date and version, as far as that is its own; the living choose
-    first."""
-    taken = {m["name"] for m in models if "name" in m}
+    """A short name for each new model: its id without provider, date and version, as far as that is its own; the living choose
+    first. Who has a name keeps it."""
+    taken = {m["name"] for m in models if m["name"]}
     for lives in (True, False):
         for form in (short, without_version, without_provider, lambda id: id):
-            nameless = [m for m in models if "name" not in m and bool(m["regions"] or m["profiles"]) == lives]
+            nameless = [m for m in models if not m["name"] and bool(m["regions"] or m["profiles"]) == lives]
             forms = [form(m["id"]) for m in nameless]
             for m, name in zip(nameless, forms):
                 if forms.count(name) == 1 and name not in taken:
@@ -318,21 +341,31 @@ def short(id):
     return re.sub(r"-\d:\d$", "", re.sub(r"(-\d{8})?-v\d+(:\d+)?$", "", without_provider(id)))
 
 
-def generate(tables):
+def gone(old):
+    """A model that no list has any more, with what was known of it."""
+    return {**old, "regions": [], "profiles": [], "lifecycle": {**old["lifecycle"], "status": "endOfLife"}}
+
+
+def generate(tables, old):
+    known = {m["id"]: m for m in old["models"]}
     kinds = {"text", "embedding", "image", "imageEdit", "rerank"}
-    ids = sorted((set(tables.available) | set(tables.facts["models"])) - set(tables.facts["ignored"]))
+    ids = sorted((set(tables.available) | set(tables.facts["models"]) | set(known)) - set(tables.facts["ignored"]))
     made = []
     for count, id in enumerate(ids, 1):
         progress(f"{count}/{len(ids)} {id}")
-        if family(tables, id)["kind"] in kinds:
-            made.append(model(tables, id))
+        if family(tables, id)["kind"] not in kinds:
+            continue
+        vanished = id not in tables.available and id not in tables.facts["models"]
+        made.append(gone(known[id]) if vanished else model(tables, id))
+        made[-1].setdefault("name", known.get(id, {}).get("name"))
     progress("")
     names(made)
     ordered = [{field: m[field] for field in FIELDS if field in m} for m in made]
     check(ordered)
+    remark(tables, ordered)
     about = tables.facts["about"]
-    gathered = tables.facts["gathered"]
-    return {"about": about, "gathered": {name: gathered[name] for name in sorted(gathered)}, "models": ordered}
+    gathered = {name: stated["date"] for name, stated in sorted(tables.facts["gathered"].items())}
+    return {"about": about, "gathered": gathered, "models": ordered}
 
 
 def progress(text):
@@ -348,9 +381,33 @@ def check(models):
     lost = routed - {m["id"] for m in models if m["lifecycle"]["status"] != "endOfLife" and (m["regions"] or m["profiles"])}
     if lost:
         raise SystemExit(f"routes.json uses models that would be gone: {', '.join(sorted(lost))}")
+    bare = [m["id"] for m in models if m["id"] in routed and (not m["prices"] or not m["limits"])]
+    bare += [m["id"] for m in models if m["id"] in routed and m["kind"] == "text" and not m["capabilities"].get("converse")]
+    if bare:
+        raise SystemExit(f"routes.json uses models without prices, limits or Converse: {', '.join(sorted(set(bare)))}")
+    free = [m["id"] for m in models for entry in m["prices"] if entry.get("standard", {}).get("input") == "0"]
+    if free:
+        raise SystemExit(f"input that costs nothing is a mistake of the table: {', '.join(sorted(set(free)))}")
     wrong = [m["id"] for m in models if m.get("successor", m["id"]) not in ids]
     if wrong:
         raise SystemExit(f"successors that are no models: {', '.join(wrong)}")
+
+
+def remark(tables, models):
+    """What a person should look at: prices without a model, and ids that can be called but have no price."""
+    ids = {m["id"] for m in models}
+    scopes = {scope for m in models for scope in (p["scope"] for p in m["profiles"])} | {"us-gov", "apac"}
+    for key, row in tables.prices.items():
+        prefix, _, rest = key.partition(".")
+        id = rest if prefix in scopes else key
+        is_model = "/" not in id and "." in id and row.get("mode") in ("chat", "embedding", "rerank", "image_generation")
+        if is_model and id not in ids and id not in tables.facts["ignored"] and prefix not in scopes:
+            print(f"? {id}: LiteLLM prices it, but no list says where it can be called")
+    for m in models:
+        priced = {entry["scope"] for entry in m["prices"]}
+        callable_as = {p["scope"] for p in m["profiles"]} | ({"in-region"} if m["regions"] else set())
+        for scope in sorted(callable_as - priced):
+            print(f"? {m['id']} can be called in the scope {scope}, but no table prices it")
 
 
 def dump(value, depth=0, width=150):
@@ -429,10 +486,11 @@ def plain(value):
 
 def main():
     tables = Tables()
-    new = dump(generate(tables)) + "\n"
-    old = MODELS.read_text(encoding="utf-8") if MODELS.exists() else '{"models": []}'
-    lines = changes(json.loads(old, parse_float=Decimal), json.loads(new, parse_float=Decimal))
-    if new == old:
+    text = MODELS.read_text(encoding="utf-8") if MODELS.exists() else '{"models": []}'
+    old = json.loads(text, parse_float=Decimal)
+    new = dump(generate(tables, old)) + "\n"
+    lines = changes(old, json.loads(new, parse_float=Decimal))
+    if new == text:
         print(f"{MODELS.name} is up to date: {new.count(chr(10) + '      ' + chr(34) + 'id' + chr(34))} models")
         return
     print("\n".join(lines) or "only the layout of the file changes")

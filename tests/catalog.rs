@@ -55,6 +55,12 @@ async fn the_list_passes_filters() {
             .iter()
             .any(|model| model["name"] == "claude-haiku-5-5")
     );
+    let (_, here) = get(&lambda, "/models", "region=us-east-1").await;
+    assert!(
+        models(&here)
+            .iter()
+            .all(|model| model["lifecycle"]["alive"] == true)
+    );
     let (_, tokyo) = get(
         &lambda,
         "/models",
@@ -102,6 +108,7 @@ async fn one_model_is_found_by_any_of_its_names() {
         llama["daysLeft"].as_i64().unwrap() < 365 && llama["successor"].is_string(),
         "{llama}"
     );
+    assert_eq!(get(&lambda, "/models/%ff", "").await.0, 404);
     let (status, problem) = get(&lambda, "/models/claude-opsu", "").await;
     assert_eq!(status, 404);
     assert!(
@@ -171,7 +178,15 @@ async fn an_estimate_is_priced_by_what_would_be_invoked_or_is_asked_for() {
     );
     let mut global = volume;
     global["scope"] = "global".into();
-    assert_eq!(total(global).await["totalUsd"], json!(4));
+    let global = total(global).await;
+    assert_eq!(
+        (&global["totalUsd"], &global["modelId"]),
+        (&json!(4), &json!("global.anthropic.claude-opus-5-5"))
+    );
+    assert_eq!(
+        global["warnings"],
+        json!(["DATA_RESIDENCY does not allow the scope global"])
+    );
     // A volume is no request: a long context costs more only where one request has it.
     let volume = json!({ "models": ["us.anthropic.claude-haiku-5-5"], "inputTokens": 200_000, "outputTokens": 0 });
     assert_eq!(total(volume).await["totalUsd"], json!(0.022));
@@ -191,6 +206,23 @@ async fn an_estimate_is_priced_by_what_would_be_invoked_or_is_asked_for() {
         (&Value::Null, &json!("an image costs 0.08 USD")),
         "{image}"
     );
+    let rerank = total(json!({ "models": ["cohere-rerank"] })).await;
+    assert_eq!(
+        (&rerank["totalUsd"], &rerank["warnings"][0]),
+        (&Value::Null, &json!("a query costs 0.002 USD")),
+        "{rerank}"
+    );
+    let gone = total(json!({ "models": ["us.anthropic.claude-3-haiku-20240307-v1:0"] })).await;
+    assert_eq!(
+        (&gone["totalUsd"], &gone["scope"]),
+        (&json!(0.875), &json!("in-region")),
+        "{gone}"
+    );
+    let long = total(json!({ "models": ["llama3-8b"], "prompt": "x".repeat(80_000) })).await;
+    assert_eq!(
+        long["warnings"][0], "20120 tokens are more than its context of 8192",
+        "{long}"
+    );
 }
 
 #[tokio::test]
@@ -201,6 +233,8 @@ async fn a_wrong_estimate_is_explained() {
         (json!({ "prompt": "x", "inputTokens": 1 }), "inputTokens"),
         (json!({ "inputTokens": -1 }), "inputTokens"),
         (json!({ "model": "opus" }), "model"),
+        (json!({ "scope": "zz" }), "scope"),
+        (json!({ "scope": "Not a scope" }), "scope"),
     ] {
         let (status, problem) = lambda.post("/estimate", &body.to_string()).await;
         assert_eq!(

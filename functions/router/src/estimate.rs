@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::catalog::{Model, Named, Prices, Scope, TierTokens, clean};
+use shared::catalog::{Model, Named, Prices, Residency, Scope, TierTokens, clean};
 use shared::cost::{self, Cost, ServiceTier, Usage};
 use shared::error::Error;
 use shared::http::{Call, Payload, json, parse};
@@ -112,6 +112,15 @@ impl App {
     fn estimates(&self, body: &[u8]) -> Result<Estimates, Error> {
         let body: Body = parse(body)?;
         let amount = self.amount(&body)?;
+        if let Some(scope) = body
+            .scope
+            .filter(|scope| !self.config.catalog.has_scope(scope))
+        {
+            return Err(Error::invalid(
+                "scope",
+                format!("no model is sold in the scope {}", scope.as_str()),
+            ));
+        }
         let catalog = &self.config.catalog;
         let named = body.models.as_deref().unwrap_or_default();
         if named.len() > MOST_MODELS {
@@ -182,32 +191,30 @@ impl App {
 
     /// By the scope that is asked for, else by the id that would be invoked, else (for a model that is gone) by its last list
     /// price.
-    fn price(&self, model: &Model, scope: Option<&Scope>, amount: &Amount<'_>) -> Estimate {
+    fn price(&self, model: &Model, wanted: Option<&Scope>, amount: &Amount<'_>) -> Estimate {
         let policy = &self.config.policy;
-        let mut warnings: Vec<String> = model.absence(telemetry::today()).into_iter().collect();
-        let placement = model
-            .placements(&policy.region, policy.residency)
-            .find(|p| scope.is_none_or(|scope| p.scope == *scope));
-        let scope = scope
-            .cloned()
-            .or(placement.as_ref().map(|placement| placement.scope))
-            .unwrap_or(Scope::InRegion);
-        let prices = model.prices_in(&scope, &policy.region);
-        if warnings.is_empty() && placement.is_none() {
-            warnings.push(format!(
-                "{} is not open from {} in the scope {}",
-                model.name,
-                policy.region,
-                scope.as_str()
-            ));
-        }
+        let absence = model.absence(telemetry::today());
+        let mut placements = model.placements(&policy.region, policy.residency);
+        let here = placements.next().map(|placement| placement.scope);
+        let scope = wanted.copied().or(here).unwrap_or(Scope::InRegion);
+        let last = || {
+            absence
+                .is_some()
+                .then(|| model.prices_in(&Scope::InRegion, &policy.region))
+                .flatten()
+        };
+        let prices = model.prices_in(&scope, &policy.region).or_else(last);
         let usage = amount.usage(model);
         let cost = prices.and_then(|prices| amount.cost(&usage, prices));
+        let mut warnings = self.remarks(model, &scope, absence, &usage, amount);
         warnings.extend(cost.is_none().then(|| unpriced(prices)));
         Estimate {
-            model_id: model.id_in(&scope),
+            model_id: model.id_in(prices.map_or(&scope, |prices| &prices.scope)),
             model: model.name.to_string(),
-            scope: scope.as_str().to_owned(),
+            scope: prices
+                .map_or(&scope, |prices| &prices.scope)
+                .as_str()
+                .to_owned(),
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             input_usd: cost.map(|cost| cost.input_usd),
@@ -215,6 +222,49 @@ impl App {
             total_usd: cost.map(|cost| cost.total_usd),
             warnings,
         }
+    }
+
+    /// Why the model, priced so, would not answer here: gone, not open, or too short a context.
+    fn remarks(
+        &self,
+        model: &Model,
+        scope: &Scope,
+        absence: Option<String>,
+        usage: &Usage,
+        amount: &Amount<'_>,
+    ) -> Vec<String> {
+        let region = &self.config.policy.region;
+        let is_open = |residency| {
+            model
+                .placements(region, residency)
+                .any(|placement| placement.scope == *scope)
+        };
+        let closed = match (
+            absence,
+            is_open(self.config.policy.residency),
+            is_open(Residency::Global),
+        ) {
+            (Some(absence), ..) => Some(absence),
+            (None, true, _) => None,
+            (None, false, true) => Some(format!(
+                "DATA_RESIDENCY does not allow the scope {}",
+                scope.as_str()
+            )),
+            (None, false, false) => Some(format!(
+                "{} cannot be called from {region} in the scope {}",
+                model.name,
+                scope.as_str()
+            )),
+        };
+        let context = model.limits.context_tokens.map_or(u64::MAX, u64::from);
+        let too_long = matches!(amount, Amount::Request { .. }) && usage.total_tokens > context;
+        let too_long = too_long.then(|| {
+            format!(
+                "{} tokens are more than its context of {context}",
+                usage.total_tokens
+            )
+        });
+        closed.into_iter().chain(too_long).collect()
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State, rejection::QueryRejection};
+use axum::extract::{
+    Path, Query, State,
+    rejection::{PathRejection, QueryRejection},
+};
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -118,11 +121,17 @@ pub async fn list(
 }
 
 /// One model, by any of its names.
-pub async fn one(State(app): State<Arc<App>>, call: Call, Path(name): Path<String>) -> Response {
+pub async fn one(
+    State(app): State<Arc<App>>,
+    call: Call,
+    name: Result<Path<String>, PathRejection>,
+) -> Response {
     let record = app.record(&call, "/models/{id}");
-    let answer = app
-        .sheet(&name)
-        .map(|sheet| json(StatusCode::OK, &sheet, &call.request_id));
+    let name = name.map_err(|error| Error::NotFound {
+        detail: error.body_text(),
+    });
+    let sheet = name.and_then(|Path(name)| app.sheet(&name));
+    let answer = sheet.map(|sheet| json(StatusCode::OK, &sheet, &call.request_id));
     app.conclude(answer, &call, record)
 }
 
@@ -178,9 +187,10 @@ impl App {
     }
 
     fn here<'a>(&'a self, model: &'a Model, region: &str) -> Here<'a> {
+        let lives = model.absence(telemetry::today()).is_none();
         let placement = model
             .placements(region, self.config.policy.residency)
-            .next();
+            .find(|_| lives);
         let prices = placement
             .as_ref()
             .and_then(|Placement { scope, .. }| model.prices_in(scope, region));

@@ -126,8 +126,8 @@ fn table(file: &RoutesFile, names: &Names) -> Result<Vec<Route>, String> {
     Ok(table)
 }
 
-/// Every name in lower case with its model's index; a name belongs to one model. An id is known without its provider too,
-/// unless another model goes by that name.
+/// Every name in lower case with its model's index; a name belongs to one model. An id is known without its provider, and
+/// without its version too, unless another model goes by that name.
 fn names(models: &[Model]) -> Result<Names, String> {
     let mut names = Names::new();
     let index = |index| u16::try_from(index).map_err(|_| "more than 65,536 models".to_owned());
@@ -148,7 +148,18 @@ fn names(models: &[Model]) -> Result<Names, String> {
     for (at, model) in models.iter().enumerate() {
         if let Some((_, short)) = model.id.split_once('.') {
             names.entry(short.to_lowercase()).or_insert(index(at)?);
+            names
+                .entry(without_version(short).to_lowercase())
+                .or_insert(index(at)?);
         }
     }
     Ok(names)
+}
+
+/// An id without its `-v1:0`.
+fn without_version(id: &str) -> &str {
+    let is_version = |tail: &str| tail.starts_with(|c: char| c.is_ascii_digit());
+    id.rsplit_once("-v")
+        .filter(|(_, tail)| is_version(tail))
+        .map_or(id, |(head, _)| head)
 }

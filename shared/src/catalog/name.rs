@@ -67,21 +67,26 @@ impl Catalog {
         }
     }
 
+    /// Whether any model is sold or served in a scope.
+    #[must_use]
+    pub fn has_scope(&self, scope: &Scope) -> bool {
+        let is_it = |model: &Model| {
+            model.prices.iter().any(|prices| prices.scope == *scope)
+                || model.profiles.iter().any(|profile| profile.scope == *scope)
+        };
+        self.models.iter().any(is_it)
+    }
+
     fn reference(&self, name: &str) -> Option<Reference<'_>> {
         // People write a version with a point where ids have a dash: claude-opus-5.5.
-        if let Some(model) = self
-            .find(name)
-            .or_else(|| self.find(&name.replace('.', "-")))
-        {
+        let find = |name: &str| self.find(name).or_else(|| self.find(&dashed(name)));
+        if let Some(model) = find(name) {
             return Some(Reference { model, scope: None });
         }
         let (prefix, rest) = name.split_once('.')?;
-        let model = self.find(rest)?;
+        let model = find(rest)?;
         let scope = Scope::parse(&prefix.to_lowercase())?;
-        let known = self.models.iter().any(|m| {
-            m.prices.iter().any(|p| p.scope == scope) || m.profiles.iter().any(|p| p.scope == scope)
-        });
-        known.then_some(Reference {
+        self.has_scope(&scope).then_some(Reference {
             model,
             scope: Some(scope),
         })
@@ -121,6 +126,23 @@ impl Catalog {
     }
 }
 
+/// A name with a dash for every point between two digits.
+fn dashed(name: &str) -> String {
+    let mut before = ' ';
+    let mut rest = name.chars().peekable();
+    let mut dashed = String::with_capacity(name.len());
+    while let Some(letter) = rest.next() {
+        let between = before.is_ascii_digit() && rest.peek().is_some_and(char::is_ascii_digit);
+        dashed.push(if letter == '.' && between {
+            '-'
+        } else {
+            letter
+        });
+        before = letter;
+    }
+    dashed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +165,7 @@ mod tests {
             ("Claude-Opus-5-5", opus, None),
             ("opus", opus, None),
             ("claude-opus-5.5", opus, None),
+            ("us.anthropic.claude-opus-5.5", opus, Some("us")),
             ("bedrock/opus", opus, None),
             (
                 "claude-3-opus-20240229-v1:0",
@@ -208,6 +231,15 @@ mod tests {
         for (name, id) in [
             ("claude-sonnet", "anthropic.claude-sonnet-5-5"),
             ("haiku", "anthropic.claude-haiku-5-5"),
+            ("gpt-5.4", "openai.gpt-5.4"),
+            (
+                "claude-3-5-sonnet-20241022",
+                "anthropic.claude-3-5-sonnet-20241022-v2:0",
+            ),
+            (
+                "claude-sonnet-4-20250514",
+                "anthropic.claude-sonnet-4-20250514-v1:0",
+            ),
             (
                 "Claude-3.5-Sonnet",
                 "anthropic.claude-3-5-sonnet-20240620-v1:0",
