@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::*;
 use crate::catalog::{Catalog, Residency, Task};
+use crate::usd::Usd;
 
 const REGIONS: [&str; 6] = [
     "us-east-1",
@@ -91,6 +92,62 @@ fn every_request_finds_a_living_model_everywhere() {
                 .chain()
                 .map(|candidate| candidate.scope.as_ref().unwrap().as_str());
             assert!(policy.residency == Residency::Global || scopes.all(|scope| scope != "global"));
+        }
+    }
+}
+
+/// The first choice's cost by budget, the cheapest budget first.
+fn costs(policy: &Policy, facts: &Facts<'_>, today: Date) -> [Option<Usd>; 3] {
+    [Budget::LowerCost, Budget::Balanced, Budget::BestQuality].map(|budget| {
+        let facts = Facts {
+            budget,
+            ..facts.clone()
+        };
+        let decision = decide(Catalog::built_in(), policy, &facts, Wanted::Auto, today);
+        decision.ok().and_then(|decision| decision.first.estimate)
+    })
+}
+
+#[test]
+fn a_cheaper_budget_never_picks_a_dearer_model_of_any_two() {
+    let (catalog, today) = (Catalog::built_in(), catalog_date());
+    let prompts = ["Classify this", "Explain tides", "Design a bridge"];
+    for route in catalog.routes.iter().filter(|route| route.tier.is_some()) {
+        let ids: Vec<_> = route
+            .candidates
+            .iter()
+            .map(|candidate| catalog.model(candidate.model).unwrap().id.to_string())
+            .collect();
+        let pairs = (0..ids.len()).flat_map(|first| (0..first).map(move |second| [first, second]));
+        for (pair, policy) in pairs.flat_map(|pair| policies().map(move |policy| (pair, policy))) {
+            let others = ids
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| !pair.contains(index));
+            let policy = Policy {
+                disabled: others.map(|(_, id)| id.clone()).collect(),
+                ..policy
+            };
+            for input_tokens in [0, 2_000, 90_000, 110_000, 190_000] {
+                let (prompt, task) = (
+                    prompts[route.tier.unwrap() as usize],
+                    Some(route.task.unwrap_or(Task::General)),
+                );
+                let facts = Facts {
+                    prompt,
+                    task,
+                    input_tokens,
+                    ..Facts::default()
+                };
+                let pair = pair.map(|index| &ids[index]);
+                let costs = costs(&policy, &facts, today);
+                assert!(
+                    costs.is_sorted(),
+                    "{pair:?} {} {:?} {input_tokens} {costs:?}",
+                    policy.region,
+                    policy.residency
+                );
+            }
         }
     }
 }
