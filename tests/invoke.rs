@@ -289,6 +289,24 @@ async fn time_runs_out_for_the_caller_before_it_does_for_lambda() {
 }
 
 #[tokio::test]
+async fn a_tool_loop_goes_on_without_its_tools() {
+    let lambda = Lambda::router(&[]).await;
+    let call = json!({ "toolUse": { "toolUseId": "1", "name": "clock", "input": {} } });
+    let result = json!({ "toolResult": { "toolUseId": "1", "content": [{ "text": "noon" }] } });
+    let body = json!({ "messages": [
+        { "role": "user", "content": "What time is it?" },
+        { "role": "assistant", "content": [call] },
+        { "role": "user", "content": [result] },
+    ] });
+    let (status, body) = lambda.post("/invoke", &body.to_string()).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(
+        body["warnings"],
+        json!(["toolConfig supplied for the tools of the conversation: clock"])
+    );
+}
+
+#[tokio::test]
 async fn an_empty_answer_is_explained() {
     let lambda = Lambda::router(&[]).await;
     let body = r#"{"prompt": "hi", "model": "opus", "inferenceConfig": {"maxTokens": 10}}"#;

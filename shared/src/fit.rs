@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use serde_json::json;
+use serde_json::value::to_raw_value;
+
 use crate::catalog::Model;
 use crate::wire::{
     ContentBlock, Conversation, ConverseBody, InferenceConfig, Message, SystemBlock,
@@ -33,14 +36,43 @@ pub fn fit<'a>(
             max_tokens: Some(max_tokens),
             ..conversation.inference.clone()
         },
-        tool_config: conversation.tool_config.as_deref(),
+        tool_config: conversation.tool_config.as_deref().map(Cow::Borrowed),
     };
+    supply_tools(&mut body, conversation, &mut changes);
     if let Some(model) = model {
         drop_sampling(&mut body.inference_config, model, &mut changes);
         fold_system(&mut body, model, &mut changes);
         drop_cache_points(&mut body, model, &mut changes);
     }
     (body, changes)
+}
+
+/// Bedrock demands `toolConfig` on every turn after a tool was used, also when the caller offers none any more.
+fn supply_tools(
+    body: &mut ConverseBody<'_>,
+    conversation: &Conversation,
+    changes: &mut Vec<String>,
+) {
+    let called = if body.tool_config.is_none() {
+        conversation.tools_called()
+    } else {
+        Vec::new()
+    };
+    let tool = |name: &String| {
+        let schema = json!({ "json": { "type": "object" } });
+        json!({ "toolSpec": { "name": name, "description": "Used earlier in this conversation.", "inputSchema": schema } })
+    };
+    let tools: Vec<_> = called.iter().map(tool).collect();
+    let config = to_raw_value(&json!({ "tools": tools }))
+        .ok()
+        .filter(|_| !tools.is_empty());
+    if let Some(config) = config {
+        body.tool_config = Some(Cow::Owned(config));
+        changes.push(format!(
+            "toolConfig supplied for the tools of the conversation: {}",
+            called.join(", ")
+        ));
+    }
 }
 
 /// Newer Claude and GPT models reject sampling parameters; some Claude models take only one of the two.
@@ -174,6 +206,34 @@ mod tests {
             changes,
             ["topP dropped: claude-haiku-4-5 takes it or temperature, not both"]
         );
+    }
+
+    #[test]
+    fn tools_of_the_conversation_are_supplied() {
+        let call = r#"{"role": "assistant", "content": [{"toolUse": {"toolUseId": "1", "name": "clock", "input": {}}}]}"#;
+        let result = r#"{"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"text": "noon"}]}}]}"#;
+        let json = format!(r#"[{{"role": "user", "content": "time?"}}, {call}, {result}]"#);
+        let conversation = Conversation {
+            messages: serde_json::from_str(&json).unwrap(),
+            ..Conversation::default()
+        };
+        let (body, changes) = fit(&conversation, Catalog::built_in().find("nova-lite"), 100);
+        assert!(
+            body.tool_config
+                .unwrap()
+                .get()
+                .contains(r#""name":"clock""#)
+        );
+        assert_eq!(
+            changes,
+            ["toolConfig supplied for the tools of the conversation: clock"]
+        );
+        let tools = to_raw_value(&json!({ "tools": [] })).ok();
+        let offered = Conversation {
+            tool_config: tools,
+            ..conversation.clone()
+        };
+        assert!(fit(&offered, None, 100).1.is_empty());
     }
 
     #[test]

@@ -147,6 +147,9 @@ fn check_model(model: &Model, body: &Value) -> Result<(), Refusal> {
     } else if !list(body, "system").is_empty() && capabilities.system == Some(false) {
         "This model doesn't support system messages. Try again without a system message or use a model that supports system \
          messages."
+    } else if body.get("toolConfig").is_none() && (has_block("toolUse") || has_block("toolResult"))
+    {
+        "The toolConfig field must be defined when using toolUse and toolResult content blocks."
     } else if body.get("toolConfig").is_some() && capabilities.tools == Some(false) {
         "This model doesn't support tool use."
     } else if body

@@ -122,14 +122,27 @@ impl Conversation {
         }
     }
 
-    /// The text of the last user turn.
+    /// The names of the tools that were called, each once.
+    #[must_use]
+    pub fn tools_called(&self) -> Vec<String> {
+        let blocks = self.messages.iter().flat_map(|message| &message.content);
+        let mut names: Vec<_> = blocks.filter_map(ContentBlock::tool_called).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The text of the last user turn that has any: in a tool loop the question, not the tools' results.
     #[must_use]
     pub fn prompt(&self) -> Cow<'_, str> {
-        let last = self
+        let has_text =
+            |message: &&Message| message.content.iter().any(|block| block.text().is_some());
+        let mut users = self
             .messages
             .iter()
             .rev()
-            .find(|message| message.role == Role::User);
+            .filter(|message| message.role == Role::User);
+        let last = users.find(has_text);
         let blocks = last.map_or(&[][..], |message| &message.content);
         let mut texts = blocks.iter().filter_map(ContentBlock::text);
         match (texts.next(), texts.next()) {
@@ -202,7 +215,7 @@ pub struct ConverseBody<'a> {
     pub inference_config: InferenceConfig,
     /// Tools.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_config: Option<&'a RawValue>,
+    pub tool_config: Option<Cow<'a, RawValue>>,
 }
 
 #[cfg(test)]
@@ -221,6 +234,14 @@ mod tests {
             (facts.images, facts.tools, facts.forced_tool, facts.prefill)
         };
         let shown = conversation(&format!(r#"[{{"role": "user", "content": [{result}]}}]"#));
+        let asked = r#"{"role": "user", "content": "draw"}, {"role": "assistant", "content": "y"}"#;
+        let looped = conversation(&format!(
+            r#"[{asked}, {{"role": "user", "content": [{result}]}}]"#
+        ));
+        assert_eq!(
+            (shown.prompt().as_ref(), looped.prompt().as_ref()),
+            ("", "draw")
+        );
         assert_eq!(facts(&shown), (true, true, false, false));
         let begun = conversation(
             r#"[{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]"#,

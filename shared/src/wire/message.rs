@@ -151,6 +151,26 @@ impl ContentBlock {
         }
     }
 
+    /// The tool that the model called.
+    pub(super) fn tool_called(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Call {
+            name: String,
+        }
+        match self {
+            Self::ToolUse(block) => serde_json::from_str::<Call>(block.get())
+                .ok()
+                .map(|call| call.name),
+            Self::Text(_)
+            | Self::Image(_)
+            | Self::Document(_)
+            | Self::Video(_)
+            | Self::ToolResult(_)
+            | Self::ReasoningContent(_)
+            | Self::CachePoint(_) => None,
+        }
+    }
+
     /// Whether a model must see to take it; tools answer with images too.
     pub(super) fn shows_an_image(&self) -> bool {
         match self {
