@@ -165,22 +165,6 @@ impl Error {
         }
     }
 
-    /// Whether the same request may work later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Bedrock { fault, .. } => fault.outcome.passes(),
-            Self::Paused => true,
-            Self::Invalid { .. }
-            | Self::TooLarge { .. }
-            | Self::NotFound { .. }
-            | Self::MethodNotAllowed
-            | Self::Gone { .. }
-            | Self::NoCandidate { .. }
-            | Self::Internal(_) => false,
-        }
-    }
-
     /// Seconds after which a retry makes sense.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {

@@ -38,12 +38,6 @@ impl Usd {
     pub fn parse(text: &str) -> Result<Self, String> {
         parse_decimal(text, PLACES).map(Self)
     }
-
-    /// This amount times a count.
-    #[must_use]
-    pub const fn times(self, count: u64) -> Self {
-        Self(self.0.saturating_mul(count as i128))
-    }
 }
 
 impl Add for Usd {

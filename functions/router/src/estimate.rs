@@ -53,17 +53,7 @@ impl Amount<'_> {
                 input,
                 output,
                 expected,
-            } => {
-                let thinking = if model.may_think() {
-                    expected.expected_thinking_tokens
-                } else {
-                    0
-                };
-                Usage::of(
-                    *input,
-                    output.unwrap_or((expected.expected_output_tokens + thinking).into()),
-                )
-            }
+            } => Usage::of(*input, output.unwrap_or(expected.expected(model).into())),
         }
     }
 

@@ -1,8 +1,7 @@
 //! The router: from a prompt to the cheapest model that will do, and back with text, tokens, exact cost and the reason.
 //!
 //! [`invoke`] routes and asks, [`route`] only routes, [`estimate`] prices, [`models`] shows the catalog, [`health`] says that all
-//! is well. A request is read in [`request`] and
-//! answered in [`answer`].
+//! is well. A request is read in [`request`] and answered in [`answer`].
 
 use std::sync::Arc;
 

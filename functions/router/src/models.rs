@@ -8,6 +8,7 @@ use axum::extract::{
 };
 use axum::response::Response;
 use http::StatusCode;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use shared::catalog::{
     Kind, Lifecycle, Limits, Modality, Model, Named, Placement, Task, Text, Tier, TokenPrices,
@@ -137,6 +138,7 @@ pub async fn one(
 
 impl App {
     fn models(&self, filter: &Filter) -> Vec<Entry<'_>> {
+        let today = telemetry::today();
         let region = filter
             .region
             .as_deref()
@@ -146,11 +148,11 @@ impl App {
             .catalog
             .models
             .iter()
-            .map(|model| self.entry(model, region));
+            .map(|model| self.entry(model, region, today));
         entries.filter(|entry| passes(entry, filter)).collect()
     }
 
-    fn entry<'a>(&'a self, model: &'a Model, region: &str) -> Entry<'a> {
+    fn entry<'a>(&'a self, model: &'a Model, region: &str, today: Date) -> Entry<'a> {
         Entry {
             id: &model.id,
             name: &model.name,
@@ -161,14 +163,14 @@ impl App {
             input: &model.input,
             output: &model.output,
             limits: &model.limits,
-            here: self.here(model, region),
-            lifecycle: life(model),
+            here: self.here(model, region, today),
+            lifecycle: life(model, today),
             successor: model.successor.as_deref(),
         }
     }
 
     fn sheet(&self, name: &str) -> Result<Sheet<'_>, Error> {
-        let name = clean(name);
+        let (name, today) = (clean(name), telemetry::today());
         let policy = &self.config.policy;
         let model = match self.config.catalog.named(policy.known_as(name)) {
             Named::Model(reference) => reference.model,
@@ -177,17 +179,17 @@ impl App {
         };
         let Life {
             alive, days_left, ..
-        } = life(model);
+        } = life(model, today);
         Ok(Sheet {
-            here: self.here(model, &policy.region),
+            here: self.here(model, &policy.region, today),
             alive,
             days_left,
             model,
         })
     }
 
-    fn here<'a>(&'a self, model: &'a Model, region: &str) -> Here<'a> {
-        let lives = model.absence(telemetry::today()).is_none();
+    fn here<'a>(&'a self, model: &'a Model, region: &str, today: Date) -> Here<'a> {
+        let lives = model.absence(today).is_none();
         let placement = model
             .placements(region, self.config.policy.residency)
             .find(|_| lives);
@@ -225,8 +227,7 @@ impl App {
     }
 }
 
-fn life(model: &Model) -> Life<'_> {
-    let today = telemetry::today();
+fn life(model: &Model, today: Date) -> Life<'_> {
     let alive = model.absence(today).is_none();
     Life {
         alive,

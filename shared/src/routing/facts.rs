@@ -25,8 +25,6 @@ pub struct Facts<'a> {
     pub prompt: &'a str,
     /// Input tokens of the whole conversation, estimated by [`estimate_tokens`].
     pub input_tokens: u32,
-    /// Turns of the conversation.
-    pub turns: usize,
     /// It has a system prompt.
     pub system: bool,
     /// Images are in it.

@@ -103,9 +103,6 @@ fn too_long(search: &Search<'_, '_>, model: &Model) -> Option<String> {
 
 /// The output a model must have room for: what the caller asks for, as far as the model can, else what is expected.
 fn least_output(search: &Search<'_, '_>, model: &Model) -> u32 {
-    if search.assessment.task == Task::Embedding {
-        return 0;
-    }
     let asked = search
         .facts
         .max_tokens
@@ -117,25 +114,15 @@ fn tokens<'a>(search: &Search<'a, '_>) -> Option<&'a TierTokens> {
     search.catalog.tier_tokens(search.assessment.tier)
 }
 
+/// Vectors are no tokens.
 fn expected_output(search: &Search<'_, '_>, model: &Model) -> u32 {
-    let thinking = |tokens: &TierTokens| {
-        if model.may_think() {
-            tokens.expected_thinking_tokens
-        } else {
-            0
-        }
-    };
-    tokens(search).map_or(0, |tokens| tokens.expected_output_tokens + thinking(tokens))
+    let answers = tokens(search).filter(|_| model.kind == Kind::Text);
+    answers.map_or(0, |tokens| tokens.expected(model))
 }
 
 /// What a request is expected to cost: its estimated input and the tier's expected output, at the standard service tier.
 pub(super) fn estimate(search: &Search<'_, '_>, model: &Model, prices: &Prices) -> Option<Usd> {
     let output = expected_output(search, model).min(search.facts.max_tokens.unwrap_or(u32::MAX));
-    let output = if search.assessment.task == Task::Embedding {
-        0
-    } else {
-        output
-    };
     let usage = Usage::of(search.facts.input_tokens.into(), output.into());
     cost::cost(&usage, prices, ServiceTier::Default).map(|cost| cost.total_usd)
 }
@@ -150,14 +137,7 @@ pub(super) fn ceiling(
     prices: Option<&Prices>,
 ) -> Result<u32, String> {
     let facts = search.facts;
-    let thinking = |tokens: &TierTokens| {
-        if model.may_think() {
-            tokens.thinking_tokens
-        } else {
-            0
-        }
-    };
-    let usual = tokens(search).map_or(1, |tokens| tokens.max_tokens + thinking(tokens));
+    let usual = tokens(search).map_or(1, |tokens| tokens.ceiling(model));
     let context = model.limits.context_tokens.unwrap_or(u32::MAX);
     let room = context.saturating_sub(facts.input_tokens).max(1);
     let limits = [

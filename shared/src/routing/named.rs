@@ -10,12 +10,12 @@ impl<'a> Search<'a, '_> {
         let mut warnings = Vec::new();
         let known_as = self.policy.known_as(name);
         let is_configured = known_as != name;
-        let outcome = match self.catalog.named(known_as) {
-            Named::Unknown(nearest) => return Err(Error::unknown_model(name, &nearest)),
-            _ if self.is_elsewhere(name) => self.refuse(name, &self.elsewhere(name)),
-            Named::Model(reference) if is_configured => self.behind_arn(name, &reference),
-            Named::Model(reference) => self.known(&reference, strict, &mut warnings)?,
-            Named::Opaque => self.opaque(name, &mut warnings),
+        let outcome = match (self.catalog.named(known_as), self.elsewhere(name)) {
+            (Named::Unknown(nearest), _) => return Err(Error::unknown_model(name, &nearest)),
+            (_, Some(reason)) => self.refuse(name, &reason),
+            (Named::Model(reference), None) if is_configured => self.behind_arn(name, &reference),
+            (Named::Model(reference), None) => self.known(&reference, strict, &mut warnings)?,
+            (Named::Opaque, None) => self.opaque(name, &mut warnings),
         };
         match outcome {
             Ok(candidate) => self.conclude(vec![candidate], Vec::new(), warnings),
@@ -23,16 +23,13 @@ impl<'a> Search<'a, '_> {
         }
     }
 
-    fn is_elsewhere(&self, name: &str) -> bool {
-        arn_region(name).is_some_and(|region| region != self.policy.region)
-    }
-
-    fn elsewhere(&self, name: &str) -> String {
-        let region = arn_region(name).unwrap_or_default();
-        format!(
+    /// Why an ARN of another Region will not do.
+    fn elsewhere(&self, name: &str) -> Option<String> {
+        let region = arn_region(name).filter(|region| *region != self.policy.region)?;
+        Some(format!(
             "the ARN is of {region}, and calls are made from {}",
             self.policy.region
-        )
+        ))
     }
 
     fn refuse(&self, id: &str, reason: &str) -> Outcome<'a> {

@@ -101,7 +101,6 @@ impl Conversation {
                 .chain(system)
                 .chain(tools)
                 .fold(0, u32::saturating_add),
-            turns: self.messages.len(),
             system: !self.system.is_empty(),
             images: blocks().any(ContentBlock::shows_an_image),
             documents: blocks().any(|block| matches!(block, ContentBlock::Document(_))),

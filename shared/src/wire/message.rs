@@ -129,26 +129,19 @@ impl Message {
 
 impl ContentBlock {
     fn check(&self, path: &str) -> Result<(), Error> {
-        match self {
-            Self::Text(text) if text.trim().is_empty() => Err(Error::invalid(
+        if self.text().is_some_and(|text| text.trim().is_empty()) {
+            return Err(Error::invalid(
                 format!("{path}.text"),
                 "the text is blank; Bedrock refuses that",
-            )),
-            Self::Image(block) | Self::Document(block) | Self::Video(block)
-                if block.get().contains("\"s3Location\"") =>
-            {
-                let why = "s3Location is not taken: the function must not read buckets for others; send bytes";
-                Err(Error::invalid(path, why))
-            }
-            Self::Text(_)
-            | Self::Image(_)
-            | Self::Document(_)
-            | Self::Video(_)
-            | Self::ToolUse(_)
-            | Self::ToolResult(_)
-            | Self::ReasoningContent(_)
-            | Self::CachePoint(_) => Ok(()),
+            ));
         }
+        if let Self::Image(block) | Self::Document(block) | Self::Video(block) = self
+            && block.get().contains("\"s3Location\"")
+        {
+            let why = "s3Location is not taken: the function must not read buckets for others; send bytes";
+            return Err(Error::invalid(path, why));
+        }
+        Ok(())
     }
 
     /// The tool that the model called.
@@ -157,44 +150,26 @@ impl ContentBlock {
         struct Call {
             name: String,
         }
-        match self {
-            Self::ToolUse(block) => serde_json::from_str::<Call>(block.get())
-                .ok()
-                .map(|call| call.name),
-            Self::Text(_)
-            | Self::Image(_)
-            | Self::Document(_)
-            | Self::Video(_)
-            | Self::ToolResult(_)
-            | Self::ReasoningContent(_)
-            | Self::CachePoint(_) => None,
-        }
+        let Self::ToolUse(block) = self else {
+            return None;
+        };
+        serde_json::from_str::<Call>(block.get())
+            .ok()
+            .map(|call| call.name)
     }
 
     /// Whether a model must see to take it; tools answer with images too.
     pub(super) fn shows_an_image(&self) -> bool {
-        match self {
-            Self::Image(_) => true,
-            Self::ToolResult(block) => block.get().contains("\"image\""),
-            Self::Text(_)
-            | Self::Document(_)
-            | Self::Video(_)
-            | Self::ToolUse(_)
-            | Self::ReasoningContent(_)
-            | Self::CachePoint(_) => false,
-        }
+        let in_result = |block: &RawValue| block.get().contains("\"image\"");
+        matches!(self, Self::Image(_))
+            || matches!(self, Self::ToolResult(block) if in_result(block))
     }
 
     pub(super) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Image(_)
-            | Self::Document(_)
-            | Self::Video(_)
-            | Self::ToolUse(_)
-            | Self::ToolResult(_)
-            | Self::ReasoningContent(_)
-            | Self::CachePoint(_) => None,
+        if let Self::Text(text) = self {
+            Some(text)
+        } else {
+            None
         }
     }
 
