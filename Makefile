@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test peers catalog catalog-check bench build size validate deny deploy
+.PHONY: run check test openapi peers catalog catalog-check bench build size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -32,6 +32,11 @@ catalog: $(TOOLS)/catalog/installed
 catalog-check: $(TOOLS)/catalog/installed
 	$(TOOLS)/catalog/bin/python -B catalog/generate.py --check
 	$(TOOLS)/catalog/bin/python -B catalog/compare.py
+
+# The OpenAPI document that is served, made anew from the types.
+openapi:
+	cargo run --quiet -- openapi > target/openapi.json
+	mv target/openapi.json functions/router/openapi.json
 
 # How long a decision takes.
 bench:

@@ -222,7 +222,7 @@ CAPABILITIES = [
     "converse", "streaming", "system", "tools", "streamingTools", "toolChoice", "forcedToolUse", "documents", "reasoning",
     "thinksByDefault", "adaptiveThinking", "thinkingAlwaysOn", "samplingParameters", "temperatureWithTopP", "assistantPrefill",
     "structuredOutput", "outputConfig", "effortCeiling", "midConversationSystem", "promptCaching", "promptCacheMinTokens",
-    "guardrails", "quotaOutputBurndown",
+    "cachePoints", "toolCachePoints", "citations", "richToolResults", "latencyOptimized", "guardrails", "quotaOutputBurndown",
 ]
 
 

@@ -101,7 +101,8 @@ structs! {
         converse, streaming, system, tools, streaming_tools, tool_choice, forced_tool_use, documents, reasoning,
         thinks_by_default, adaptive_thinking, thinking_always_on, sampling_parameters, temperature_with_top_p,
         assistant_prefill, structured_output, output_config, effort_ceiling, mid_conversation_system, prompt_caching,
-        prompt_cache_min_tokens, guardrails, quota_output_burndown
+        prompt_cache_min_tokens, cache_points, tool_cache_points, citations, rich_tool_results, latency_optimized, guardrails,
+        quota_output_burndown
     }
     Prices {
         scope, region, standard, flex, priority, batch, long_context, per_image, per_input_image, per_query, per_video_second,

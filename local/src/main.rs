@@ -46,6 +46,8 @@ enum Command {
     Models(Filter),
     /// Price tokens or a prompt on several models, the cheapest first.
     Estimate(Wanted),
+    /// Print the API's OpenAPI document.
+    Openapi,
 }
 
 #[tokio::main]
@@ -56,6 +58,9 @@ async fn main() -> ExitCode {
         Some(Command::Ask(question)) => ask_once(&arguments, question).await,
         Some(Command::Models(filter)) => list(&arguments, filter).await,
         Some(Command::Estimate(wanted)) => price(&arguments, wanted).await,
+        Some(Command::Openapi) => {
+            router::openapi::document().and_then(|document| say(document.trim_end()))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

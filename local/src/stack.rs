@@ -87,7 +87,7 @@ pub fn functions(config: Config, client: Client) -> Router {
         request.extensions_mut().insert(RequestId(id));
         next.run(request)
     };
-    router::routes(App { config, client }).layer(from_fn(number))
+    router::routes(App::new(config, client)).layer(from_fn(number))
 }
 
 /// Writes a line a request to standard error.

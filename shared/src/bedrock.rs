@@ -25,6 +25,7 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header::CONTENT_LENGTH};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The client of a function, from its environment: Region and credentials. Nothing goes over the network here.
 pub async fn client(endpoint: Option<&str>) -> Client {
@@ -213,6 +214,12 @@ impl Outcome {
         }
     }
 
+    /// Whether Bedrock refuses the request, for this model or at all.
+    #[must_use]
+    pub fn is_a_refusal(self) -> bool {
+        matches!(self, Self::Invalid | Self::Unsupported)
+    }
+
     /// Whether another model may succeed where this one did not, and nothing is paid for yet.
     #[must_use]
     pub fn is_worth_another_model(self) -> bool {
@@ -221,7 +228,7 @@ impl Outcome {
 }
 
 /// One call to Bedrock and how it ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     /// The id that was invoked.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::catalog::{Catalog, Named, load};
 use crate::routing::{Budget, Policy};
 use crate::usd::Usd;
+use crate::wire::{GuardrailConfig, check_guardrail};
 
 /// What an operator sets through environment variables; each one is described at [`Config::from_lookup`].
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Config {
     pub metrics: Option<String>,
     /// Where Bedrock's runtime is called, if not at its public endpoint.
     pub bedrock_endpoint: Option<String>,
+    /// The guardrail of every model call, which no caller can switch off.
+    pub guardrail: Option<GuardrailConfig>,
     /// Path under which a custom domain maps the API, without a trailing slash.
     pub base_path: String,
     /// Models and routes.
@@ -47,6 +50,7 @@ impl Config {
     /// | `PAUSED` | `false` | `true` answers every model call with 503 |
     /// | `METRICS_NAMESPACE` | `BedrockRouter` | CloudWatch namespace; `off` writes no metrics |
     /// | `BEDROCK_ENDPOINT` | the public one | URL of a VPC endpoint for bedrock-runtime, or of the local stand-in |
+    /// | `GUARDRAIL` | none | `id:version` of a guardrail for every model call, or its ARN and version; callers cannot switch it off |
     /// | `BASE_PATH` | none | path under which a custom domain maps the API |
     /// | `CATALOG_FILE`, `ROUTES_FILE` | built in | files in the place of `models.json` and `routes.json` |
     ///
@@ -82,6 +86,7 @@ impl Config {
             paused: number(&lookup, "PAUSED", "true or false")?.unwrap_or(false),
             metrics: Some(metrics).filter(|namespace| namespace != "off"),
             bedrock_endpoint: url(&lookup, "BEDROCK_ENDPOINT")?,
+            guardrail: guardrail(&lookup)?,
             base_path: lookup("BASE_PATH")
                 .map(|path| format!("/{}", path.trim_matches('/')))
                 .unwrap_or_default(),
@@ -133,6 +138,20 @@ fn url(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<St
         )),
     };
     lookup(name).map(read).transpose()
+}
+
+fn guardrail(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<GuardrailConfig>, String> {
+    let read = |text: String| {
+        let (id, version) = text.trim().rsplit_once(':').unwrap_or((text.trim(), ""));
+        let wrong = |(_, why)| format!("GUARDRAIL={text:?} is not id:version; {why}");
+        check_guardrail(id, version).map_err(wrong)?;
+        Ok(GuardrailConfig {
+            guardrail_identifier: id.to_owned(),
+            guardrail_version: version.to_owned(),
+            trace: None,
+        })
+    };
+    lookup("GUARDRAIL").map(read).transpose()
 }
 
 fn list(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Vec<String> {

@@ -1,12 +1,15 @@
 //! What a call cost: tokens as Bedrock counted them, times the price of the id that was really invoked.
 
+use std::ops::Add;
+
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::catalog::{Prices, TokenPrices};
 use crate::usd::{Rate, Usd};
 
 /// Tokens of one call, as Converse reports them. `inputTokens` excludes cached ones; thinking is part of the output.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Usage {
     /// Fresh input tokens.
@@ -27,7 +30,7 @@ pub struct Usage {
 }
 
 /// Tokens written to the prompt cache with one time to live.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CacheDetail {
     /// `5m` or `1h`.
@@ -46,6 +49,29 @@ impl Usage {
             output_tokens,
             total_tokens,
             ..Self::default()
+        }
+    }
+
+    /// Tokens of two calls together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+        };
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            total_tokens: self.total_tokens.saturating_add(other.total_tokens),
+            cache_read_input_tokens: sum(
+                self.cache_read_input_tokens,
+                other.cache_read_input_tokens,
+            ),
+            cache_write_input_tokens: sum(
+                self.cache_write_input_tokens,
+                other.cache_write_input_tokens,
+            ),
+            cache_details: [self.cache_details.clone(), other.cache_details.clone()].concat(),
         }
     }
 
@@ -68,7 +94,7 @@ impl Usage {
 }
 
 /// The service tier that served a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ServiceTier {
     /// The standard tier.
@@ -85,8 +111,22 @@ pub enum ServiceTier {
     Unknown,
 }
 
+impl ServiceTier {
+    /// Bedrock's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+            Self::Reserved => "reserved",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Exact cost by component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
     /// Fresh input.
@@ -99,6 +139,23 @@ pub struct Cost {
     pub cache_write_usd: Usd,
     /// The sum.
     pub total_usd: Usd,
+    /// What the prompt cache saved, against the same tokens as fresh input: below zero where more was written than read.
+    pub cache_saved_usd: Usd,
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            input_usd: self.input_usd + other.input_usd,
+            output_usd: self.output_usd + other.output_usd,
+            cache_read_usd: self.cache_read_usd + other.cache_read_usd,
+            cache_write_usd: self.cache_write_usd + other.cache_write_usd,
+            total_usd: self.total_usd + other.total_usd,
+            cache_saved_usd: self.cache_saved_usd + other.cache_saved_usd,
+        }
+    }
 }
 
 /// The token prices that apply to one request, if they are known.
@@ -135,12 +192,14 @@ pub fn cost(usage: &Usage, prices: &Prices, tier: ServiceTier) -> Option<Cost> {
     let cache_write_usd =
         part(five_minutes, rates.cache_write_5m)? + part(hour, rates.cache_write_1h)?;
     let total_usd = input_usd + output_usd + cache_read_usd + cache_write_usd;
+    let cache_saved_usd = part(cached, rates.input)? - cache_read_usd - cache_write_usd;
     Some(Cost {
         input_usd,
         output_usd,
         cache_read_usd,
         cache_write_usd,
         total_usd,
+        cache_saved_usd,
     })
 }
 
@@ -162,8 +221,9 @@ pub fn affordable_output(
     input_tokens: u64,
     may_be_cached: bool,
     prices: &Prices,
+    tier: ServiceTier,
 ) -> Option<u64> {
-    let rates = rates(prices, ServiceTier::Default, input_tokens)?;
+    let rates = rates(prices, tier, input_tokens)?;
     let written = [rates.cache_write_5m, rates.cache_write_1h]
         .into_iter()
         .flatten()
@@ -311,11 +371,11 @@ mod tests {
             let of = |n, m| cost(&Usage::of(n, m), opus, ServiceTier::Default).unwrap().total_usd;
             prop_assert_eq!(of(a, b), of(a, 0) + of(0, b));
             let limit = Usd::from_pico(limit);
-            let most = affordable_output(limit, a, false, opus).unwrap();
+            let most = affordable_output(limit, a, false, opus, ServiceTier::Default).unwrap();
             prop_assert!(most == 0 || of(a, most) <= limit);
             prop_assert!(of(a, most + 1) > limit);
             let written = Usage { cache_write_input_tokens: Some(a), cache_details: vec![CacheDetail { ttl: "1h".into(), input_tokens: a }], ..Usage::of(0, 0) };
-            let most = affordable_output(limit, a, true, opus).unwrap();
+            let most = affordable_output(limit, a, true, opus, ServiceTier::Default).unwrap();
             let worst = cost(&Usage { output_tokens: most, ..written }, opus, ServiceTier::Default).unwrap().total_usd;
             prop_assert!(most == 0 || worst <= limit);
         }

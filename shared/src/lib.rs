@@ -2,9 +2,9 @@
 //!
 //! In the order of a request's way: [`config`] and [`telemetry`] at the cold start; [`http`] reads a call; [`wire`] is
 //! Converse's JSON; [`routing`] decides, from the [`catalog`]; [`fit`](mod@fit) makes the request fit the model; [`bedrock`]
-//! asks it; [`cost`] prices the answer in [`usd`]; [`error`] is everything that can go wrong.
+//! asks it; [`schema`] checks JSON that was asked for; [`cost`] prices the answer in [`usd`]; [`error`] is everything that can go wrong.
 //!
-//! `catalog`, `routing`, `fit`, `cost` and `usd` are pure: no clock, no environment, no network, no SDK type. Only `bedrock`
+//! `catalog`, `routing`, `fit`, `schema`, `cost` and `usd` are pure: no clock, no environment, no network, no SDK type. Only `bedrock`
 //! names the AWS SDK.
 
 pub mod bedrock;
@@ -15,6 +15,7 @@ pub mod error;
 pub mod fit;
 pub mod http;
 pub mod routing;
+pub mod schema;
 pub mod telemetry;
 pub mod usd;
 pub mod wire;

@@ -100,6 +100,9 @@ pub struct Record {
     /// The task decided on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<crate::catalog::Task>,
+    /// Why the answer ended, such as `end_turn` or `guardrail_intervened`.
+    #[serde(rename = "stopReason", skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
     /// The id that answered.
     #[serde(rename = "ModelId", skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,

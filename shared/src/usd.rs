@@ -1,9 +1,14 @@
 //! Money, exact: whole pico-dollars inside, a decimal number only in JSON and in print.
 
-use std::{fmt, iter::Sum, ops::Add};
+use std::{
+    fmt,
+    iter::Sum,
+    ops::{Add, Sub},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// Decimal places of a pico-dollar.
 const PLACES: u32 = 12;
@@ -12,7 +17,8 @@ const PLACES: u32 = 12;
 ///
 /// In JSON it is a number, written from the integer and read from the digits as they stand: no float is involved.
 /// It therefore goes through `serde_json` text only, never through `serde_json::Value`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = f64, description = "US dollars, exact to a pico-dollar; read it as a decimal.", example = 0.00001551)]
 pub struct Usd(i128);
 
 impl Usd {
@@ -45,6 +51,14 @@ impl Add for Usd {
 
     fn add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Usd {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
 }
 
@@ -85,7 +99,8 @@ impl<'de> Deserialize<'de> for Usd {
 /// The price of one token, in whole pico-dollars; every published Bedrock price is one.
 ///
 /// In JSON it is USD per million tokens, as price lists print it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = f64, description = "US dollars per million tokens.", example = 2.2)]
 pub struct Rate(u64);
 
 impl Rate {

@@ -1,15 +1,20 @@
 //! What an answer says: text, tokens, cost, and how the model was chosen.
 
 use serde::Serialize;
+use serde_json::Value;
 use shared::bedrock::Attempt;
 use shared::catalog::{Task, Tier};
 use shared::cost::{Cost, Usage};
 use shared::http;
 use shared::routing::{Budget, Candidate, Decision};
-use shared::wire::{Metrics, Output};
+use shared::wire::{Json, Metrics, Output, Reply};
+use utoipa::ToSchema;
+
+use crate::request::Request;
+use crate::structured::StructuredOutput;
 
 /// The answer of `POST /invoke`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer<'a> {
     /// The Lambda request id.
@@ -29,14 +34,72 @@ pub struct Answer<'a> {
     /// Bedrock's own measurements.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// How JSON by the caller's schema was come by; only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structured_output: Option<StructuredOutput>,
+    /// What the guardrail found; only where one was in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrail: Option<Guardrail>,
+    /// Fields of the model's own, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub additional_model_response_fields: Option<Json>,
     /// How the model was chosen.
     pub routing: Routing<'a>,
     /// What the caller should know.
     pub warnings: Vec<String>,
 }
 
+/// What the guardrail found. What the model would have said is never part of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Guardrail {
+    /// Whether it stepped in; then `text` is its message, and `stopReason` is `guardrail_intervened`, unless it only masked.
+    intervened: bool,
+    /// Why, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action_reason: Option<String>,
+    /// Findings in the question, by guardrail, in Bedrock's shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    input_assessment: Option<Value>,
+    /// Findings in the answer, by guardrail, in Bedrock's shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    output_assessments: Option<Value>,
+}
+
+impl Guardrail {
+    /// Of a reply to a request that had one in force. Of the operator's guardrail, what it matched in the answer is kept back:
+    /// that is what it masks.
+    pub(crate) fn of(request: &Request, reply: &mut Reply, is_the_operators: bool) -> Option<Self> {
+        request.conversation.options.guardrail_config.as_ref()?;
+        let mut trace = reply.trace.guardrail.take().unwrap_or_default();
+        if is_the_operators && let Some(assessments) = &mut trace.output_assessments {
+            forget_matches(assessments);
+        }
+        Some(Self {
+            intervened: reply.stop_reason == "guardrail_intervened",
+            action_reason: trace.action_reason,
+            input_assessment: trace.input_assessment,
+            output_assessments: trace.output_assessments,
+        })
+    }
+}
+
+fn forget_matches(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("match");
+            fields.values_mut().for_each(forget_matches);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_matches),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// How the model was chosen.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Routing<'a> {
     /// How much model the request needs.
@@ -53,6 +116,9 @@ pub struct Routing<'a> {
     model: Option<&'a str>,
     /// What it is priced by.
     scope: Option<&'a str>,
+    /// The model that a prompt router of Bedrock's chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invoked_model_id: Option<String>,
     /// The ceiling of the answer.
     max_tokens: u32,
     /// What moved the score.
@@ -73,7 +139,7 @@ impl<'a> Routing<'a> {
     pub fn alone(decision: &'a Decision<'a>, warnings: Vec<String>) -> Self {
         Self {
             warnings: Some(warnings),
-            ..Self::by(decision, &decision.first, &[])
+            ..Self::by(decision, &decision.first, &[], None)
         }
     }
 
@@ -83,6 +149,7 @@ impl<'a> Routing<'a> {
         decision: &'a Decision<'a>,
         chosen: &'a Candidate<'a>,
         attempts: &'a [Attempt],
+        routed_to: Option<&str>,
     ) -> Self {
         let will_do = decision.chain().map(|candidate| http::Candidate {
             model_id: &candidate.id,
@@ -97,6 +164,7 @@ impl<'a> Routing<'a> {
             model_id: &chosen.id,
             model: chosen.model.map(|model| model.name.as_ref()),
             scope: chosen.scope.as_ref().map(shared::catalog::Scope::as_str),
+            invoked_model_id: routed_to.map(str::to_owned),
             max_tokens: chosen.max_tokens,
             reasons: &decision.assessment.reasons,
             attempts,

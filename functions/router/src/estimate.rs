@@ -13,8 +13,10 @@ use shared::http::{Call, Payload, json, parse};
 use shared::routing::{Facts, classify, estimate_tokens};
 use shared::telemetry;
 use shared::usd::Usd;
+use utoipa::ToSchema;
 
 use crate::App;
+use crate::openapi::Refusals;
 
 /// The guide's volume: a million tokens in and half a million out.
 const INPUT_TOKENS: u64 = 1_000_000;
@@ -23,13 +25,20 @@ const OUTPUT_TOKENS: u64 = 500_000;
 /// Models in one estimate at most.
 const MOST_MODELS: usize = 200;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Body {
+pub(crate) struct EstimateRequest {
+    /// A volume of input; a million tokens if absent.
     input_tokens: Option<u64>,
+    /// A volume of output; half a million tokens if absent, or what the prompt's tier is expected to answer.
     output_tokens: Option<u64>,
+    /// One request, in place of `inputTokens`.
     prompt: Option<String>,
+    /// Models by any of their names.
+    #[schema(max_items = 200)]
     models: Option<Vec<String>>,
+    /// Where they are called: `in-region`, `global`, or a profile prefix such as `us`.
+    #[schema(value_type = Option<String>, example = "global")]
     scope: Option<Scope>,
 }
 
@@ -53,7 +62,10 @@ impl Amount<'_> {
                 input,
                 output,
                 expected,
-            } => Usage::of(*input, output.unwrap_or(expected.expected(model).into())),
+            } => Usage::of(
+                *input,
+                output.unwrap_or(expected.expected(model.may_think()).into()),
+            ),
         }
     }
 
@@ -71,14 +83,14 @@ impl Amount<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Estimates {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Estimates {
     estimates: Vec<Estimate>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Estimate {
+pub(crate) struct Estimate {
     model_id: String,
     model: String,
     scope: String,
@@ -91,6 +103,9 @@ struct Estimate {
 }
 
 /// Prices, and answers with the cheapest first; unknown prices come last. Nothing is called.
+#[utoipa::path(post, path = "/estimate", tag = "catalog", summary = "What tokens or a prompt would cost, the cheapest first",
+    request_body = EstimateRequest,
+    responses((status = 200, description = "The estimates", body = Estimates), Refusals))]
 pub async fn estimate(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let record = app.record(&call, "/estimate");
     let answer = body.0.and_then(|body| app.estimates(&body));
@@ -100,7 +115,7 @@ pub async fn estimate(State(app): State<Arc<App>>, call: Call, body: Payload) ->
 
 impl App {
     fn estimates(&self, body: &[u8]) -> Result<Estimates, Error> {
-        let body: Body = parse(body)?;
+        let body: EstimateRequest = parse(body)?;
         let amount = self.amount(&body)?;
         if let Some(scope) = body
             .scope
@@ -122,20 +137,20 @@ impl App {
         let mut estimates = Vec::new();
         for (index, name) in named.iter().enumerate() {
             let (model, scope) = self.model(name, index)?;
-            estimates.push(self.price(model, body.scope.as_ref().or(scope.as_ref()), &amount));
+            estimates.push(self.quote(model, body.scope.as_ref().or(scope.as_ref()), &amount));
         }
         if body.models.is_none() {
             let usual = catalog
                 .estimate
                 .iter()
                 .filter_map(|index| catalog.model(*index));
-            estimates.extend(usual.map(|model| self.price(model, body.scope.as_ref(), &amount)));
+            estimates.extend(usual.map(|model| self.quote(model, body.scope.as_ref(), &amount)));
         }
         estimates.sort_by_key(|estimate| (estimate.total_usd.is_none(), estimate.total_usd));
         Ok(Estimates { estimates })
     }
 
-    fn amount(&self, body: &Body) -> Result<Amount<'_>, Error> {
+    fn amount(&self, body: &EstimateRequest) -> Result<Amount<'_>, Error> {
         let Some(prompt) = &body.prompt else {
             let usage = Usage::of(
                 body.input_tokens.unwrap_or(INPUT_TOKENS),
@@ -181,7 +196,7 @@ impl App {
 
     /// By the scope that is asked for, else by the id that would be invoked, else (for a model that is gone) by its last list
     /// price.
-    fn price(&self, model: &Model, wanted: Option<&Scope>, amount: &Amount<'_>) -> Estimate {
+    fn quote(&self, model: &Model, wanted: Option<&Scope>, amount: &Amount<'_>) -> Estimate {
         let policy = &self.config.policy;
         let absence = model.absence(telemetry::today());
         let mut placements = model.placements(&policy.region, policy.residency);

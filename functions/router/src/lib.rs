@@ -1,7 +1,8 @@
 //! The router: from a prompt to the cheapest model that will do, and back with text, tokens, exact cost and the reason.
 //!
 //! [`invoke`] routes and asks, [`route`] only routes, [`estimate`] prices, [`models`] shows the catalog, [`health`] says that all
-//! is well. A request is read in [`request`] and answered in [`answer`].
+//! is well. A request is read in [`request`], the candidates are asked in [`ask`], JSON by a schema is checked
+//! in [`structured`], and [`answer`] is what goes out.
 
 use std::sync::Arc;
 
@@ -14,14 +15,21 @@ use http::{StatusCode, Uri};
 use serde::Serialize;
 use shared::config::Config;
 use shared::error::{Error, cut};
+use shared::fit::Learned;
 use shared::http::{Call, MAX_BODY, json, problem};
+use utoipa::ToSchema;
+
+use openapi::Refusals;
 
 pub mod answer;
+mod ask;
 pub mod estimate;
 pub mod invoke;
 pub mod models;
+pub mod openapi;
 pub mod request;
 pub mod route;
+mod structured;
 
 /// What every call needs.
 #[derive(Debug)]
@@ -30,16 +38,31 @@ pub struct App {
     pub config: Config,
     /// The connection to Bedrock.
     pub client: Client,
+    /// What Bedrock's refusals have taught this instance.
+    pub learned: Learned,
+}
+
+impl App {
+    /// An app that has learned nothing yet.
+    #[must_use]
+    pub fn new(config: Config, client: Client) -> Self {
+        Self {
+            config,
+            client,
+            learned: Learned::default(),
+        }
+    }
 }
 
 /// Every route of this function.
-pub const ROUTES: [&str; 6] = [
+pub const ROUTES: [&str; 7] = [
     "POST /invoke",
     "POST /route",
     "POST /estimate",
     "GET /models",
     "GET /models/{id}",
     "GET /health",
+    "GET /openapi.json",
 ];
 
 /// The routes, ready to serve.
@@ -52,23 +75,26 @@ pub fn routes(app: App) -> Router {
         // An ARN holds a slash, and HTTP APIs decode the path: the rest of it, whatever it holds, is the name.
         .route("/models/{*id}", get(models::one))
         .route("/health", get(health))
+        .route("/openapi.json", get(openapi::openapi))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::new(app))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Health<'a> {
+pub(crate) struct Health<'a> {
     status: &'static str,
     version: &'static str,
     region: &'a str,
     models: usize,
-    routes: [&'static str; 6],
+    routes: [&'static str; 7],
 }
 
 /// `GET /health`: alive, and what it serves. It calls nothing.
+#[utoipa::path(get, path = "/health", tag = "operations", summary = "Alive, and what is served",
+    responses((status = 200, description = "Alive", body = Health), Refusals))]
 pub async fn health(State(app): State<Arc<App>>, call: Call) -> Response {
     let health = Health {
         status: if app.config.paused { "paused" } else { "ok" },

@@ -15,6 +15,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_lookup(variable)?;
     let client = bedrock::client(config.bedrock_endpoint.as_deref()).await;
     let base_path = config.base_path.clone();
-    let routes = router::routes(App { config, client });
+    let routes = router::routes(App::new(config, client));
     lambda_http::run(routes.map_request(move |request| http::at_root(request, &base_path))).await
 }

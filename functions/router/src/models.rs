@@ -17,12 +17,15 @@ use shared::catalog::{
 use shared::error::Error;
 use shared::http::{Call, json};
 use shared::telemetry;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
+use crate::openapi::Refusals;
 
 /// Filters; all that are given must fit.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Filter {
     /// Who made it, in any letter case.
     provider: Option<String>,
@@ -36,15 +39,22 @@ pub struct Filter {
     region: Option<String>,
 }
 
+/// The models that pass the filters.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Models<'a> {
+    models: Vec<Entry<'a>>,
+}
+
 /// A model in the list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     id: &'a str,
     name: &'a str,
     provider: &'a str,
     kind: Kind,
     strengths: &'a str,
+    #[schema(value_type = Vec<String>)]
     use_for: &'a [Text],
     input: &'a [Modality],
     output: &'a [Modality],
@@ -57,9 +67,9 @@ struct Entry<'a> {
 }
 
 /// How a model is called from a Region.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Here<'a> {
+pub(crate) struct Here<'a> {
     /// The id that would be invoked; null where none can be.
     invoked_as: Option<String>,
     /// Token prices of that id at the standard tier, in USD per million; null where unknown.
@@ -69,8 +79,8 @@ struct Here<'a> {
 }
 
 /// A place in `routes.json`.
-#[derive(Serialize)]
-struct Place {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Place {
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<Task>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,9 +89,9 @@ struct Place {
 }
 
 /// Whether a model lives today, and for how long.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Life<'a> {
+pub(crate) struct Life<'a> {
     alive: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     days_left: Option<i32>,
@@ -90,9 +100,9 @@ struct Life<'a> {
 }
 
 /// One model with all that is known of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Sheet<'a> {
+pub(crate) struct Sheet<'a> {
     #[serde(flatten)]
     here: Here<'a>,
     alive: bool,
@@ -102,6 +112,9 @@ struct Sheet<'a> {
 }
 
 /// The list, as far as it passes the filters.
+#[utoipa::path(get, path = "/models", tag = "catalog", summary = "Every model, as it looks from here",
+    params(Filter),
+    responses((status = 200, description = "The models", body = Models), Refusals))]
 pub async fn list(
     State(app): State<Arc<App>>,
     call: Call,
@@ -111,10 +124,6 @@ pub async fn list(
     let answer = filter
         .map_err(|error| Error::invalid("query", error.body_text()))
         .map(|Query(filter)| {
-            #[derive(Serialize)]
-            struct Models<'a> {
-                models: Vec<Entry<'a>>,
-            }
             let models = app.models(&filter);
             json(StatusCode::OK, &Models { models }, &call.request_id)
         });
@@ -122,6 +131,9 @@ pub async fn list(
 }
 
 /// One model, by any of its names.
+#[utoipa::path(get, path = "/models/{id}", tag = "catalog", summary = "One model with all that is known of it",
+    params(("id" = String, Path, description = "Any name of a model", example = "claude-opus")),
+    responses((status = 200, description = "The model", body = Sheet), Refusals))]
 pub async fn one(
     State(app): State<Arc<App>>,
     call: Call,

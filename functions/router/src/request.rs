@@ -1,40 +1,107 @@
 //! The body of `POST /invoke` and `POST /route`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use shared::catalog::Task;
 use shared::error::Error;
 use shared::http;
 use shared::routing::{Budget, Facts, Wanted};
 use shared::usd::Usd;
-use shared::wire::{Conversation, InferenceConfig, Message, SystemBlock, text_or_blocks};
+use shared::wire::{
+    AdditionalFields, CacheTtl, ContentBlock, Conversation, GuardrailConfig, GuardrailTrace,
+    InferenceConfig, Message, Options, OutputConfig, PerformanceConfig, PromptVariable,
+    ServiceTierConfig, SystemContentBlock, TextOr, ToolConfig, union,
+};
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+/// What is asked: `prompt` or `messages`, and how it is to be answered. Only one of the two is needed.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Body {
+#[schema(example = json!({ "prompt": "Why is the sky blue?" }))]
+pub struct InvokeRequest {
+    /// A question, in place of `messages`.
     prompt: Option<String>,
+    /// A conversation, the oldest turn first.
     messages: Option<Vec<Message>>,
-    #[serde(default, deserialize_with = "text_or_blocks")]
-    system: Vec<SystemBlock>,
+    /// Instructions.
+    #[serde(default, deserialize_with = "union::text_or_list")]
+    #[schema(value_type = TextOr<SystemContentBlock>)]
+    system: Vec<SystemContentBlock>,
+    /// How to answer.
     #[serde(default)]
+    #[schema(value_type = InferenceConfig)]
     inference_config: InferenceConfig,
-    tool_config: Option<Box<RawValue>>,
+    /// Tools.
+    tool_config: Option<ToolConfig>,
+    /// The guardrail that looks at question and answer; the operator may have set one for all.
+    guardrail_config: Option<GuardrailConfig>,
+    /// JSON by a schema, and how hard to think.
+    output_config: Option<OutputConfig>,
+    /// Fields of the model's own, such as Claude's `thinking`.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    additional_model_request_fields: AdditionalFields,
+    /// JSON pointers to fields of the model's own answer.
+    #[serde(default)]
+    #[schema(max_items = 10)]
+    additional_model_response_field_paths: Vec<String>,
+    /// Values in a stored prompt, where `model` is its ARN.
+    #[serde(default, deserialize_with = "variables")]
+    #[schema(value_type = BTreeMap<String, PromptVariable>)]
+    prompt_variables: BTreeMap<String, PromptVariable>,
+    /// Pairs for Bedrock's invocation log, at most 14; the router adds route and caller.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>)]
+    request_metadata: BTreeMap<String, String>,
+    /// The service tier.
+    service_tier: Option<ServiceTierConfig>,
+    /// Whether latency matters more than price.
+    performance_config: Option<PerformanceConfig>,
+    /// The Bedrock project that is charged.
+    #[schema(min_length = 1, max_length = 2048)]
+    project_identifier: Option<String>,
+    /// Place cache points, which last so long, where they pay.
+    prompt_cache: Option<CacheTtl>,
+    /// `auto`, or any name of a model: alias, id, inference-profile id, ARN.
+    #[schema(example = "auto")]
     model: Option<String>,
+    /// Refuse a model that is gone, in place of asking its successor.
     #[serde(default)]
     strict_model: bool,
+    /// What it is for; inferred if absent.
     task: Option<Task>,
+    /// What the caller would rather have.
     budget: Option<Budget>,
+    /// The most it may cost, in US dollars.
+    #[schema(minimum = 0, exclusive_minimum = 0)]
     max_cost_usd: Option<Usd>,
+    /// The most time it may take, in milliseconds.
+    #[schema(minimum = 1)]
     timeout_ms: Option<u64>,
 }
 
+/// Each variable is a union.
+fn variables<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, PromptVariable>, D::Error> {
+    #[derive(Deserialize)]
+    struct Variable(#[serde(deserialize_with = "union::one")] PromptVariable);
+    let variables = BTreeMap::<String, Variable>::deserialize(deserializer)?;
+    Ok(variables
+        .into_iter()
+        .map(|(name, Variable(value))| (name, value))
+        .collect())
+}
+
 /// A request that was read and checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// What goes to the model.
     pub conversation: Conversation,
+    /// Place cache points that last so long.
+    pub caching: Option<CacheTtl>,
     /// The caller's name for a model; `None` for `auto`.
     pub model: Option<String>,
     /// Refuse a dead model.
@@ -47,6 +114,8 @@ pub struct Request {
     pub max_cost: Option<Usd>,
     /// The most time it may take.
     pub timeout: Option<Duration>,
+    /// What was mended while it was read.
+    pub mended: Option<String>,
 }
 
 impl Request {
@@ -55,41 +124,15 @@ impl Request {
     /// # Errors
     /// [`Error::Invalid`] with the path of the first wrong field.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let body: Body = http::parse(body)?;
-        let messages = match (body.prompt, body.messages) {
-            (Some(prompt), None) if prompt.trim().is_empty() => {
-                return Err(Error::invalid("prompt", "the prompt is blank"));
-            }
-            (Some(prompt), None) => vec![Message::user(prompt)],
-            (None, Some(messages)) => messages,
-            (None, None) => {
-                return Err(Error::invalid(
-                    "prompt",
-                    "give either prompt, a text, or messages, a conversation",
-                ));
-            }
-            (Some(_), Some(_)) => {
-                return Err(Error::invalid(
-                    "messages",
-                    "give either prompt or messages, not both",
-                ));
-            }
-        };
+        let body: InvokeRequest = http::parse(body)?;
         if body.max_cost_usd.is_some_and(|limit| limit <= Usd::ZERO) {
             return Err(Error::invalid("maxCostUsd", "maxCostUsd must be above 0"));
         }
         if body.timeout_ms == Some(0) {
             return Err(Error::invalid("timeoutMs", "timeoutMs must be at least 1"));
         }
-        let conversation = Conversation {
-            messages,
-            system: body.system,
-            inference: body.inference_config,
-            tool_config: body.tool_config,
-        };
-        conversation.check()?;
-        Ok(Self {
-            conversation,
+        let stored = body.model.as_deref().is_some_and(is_stored_prompt);
+        let mut request = Self {
             model: body
                 .model
                 .filter(|model| !model.eq_ignore_ascii_case("auto")),
@@ -98,17 +141,111 @@ impl Request {
             budget: body.budget,
             max_cost: body.max_cost_usd,
             timeout: body.timeout_ms.map(Duration::from_millis),
-        })
+            caching: body.prompt_cache,
+            conversation: Conversation {
+                messages: messages(body.prompt, body.messages, stored)?,
+                system: body.system,
+                tool_config: body.tool_config,
+                options: Options {
+                    inference_config: body.inference_config,
+                    guardrail_config: body.guardrail_config,
+                    output_config: body.output_config,
+                    additional_model_request_fields: body.additional_model_request_fields,
+                    additional_model_response_field_paths: body
+                        .additional_model_response_field_paths,
+                    prompt_variables: body.prompt_variables,
+                    request_metadata: body.request_metadata,
+                    service_tier: body.service_tier,
+                    performance_config: body.performance_config,
+                    project_identifier: body.project_identifier,
+                },
+            },
+            mended: None,
+        };
+        request.mended = request.conversation.alternate()?;
+        request.conversation.check()?;
+        request.check_stored_prompt(stored)?;
+        Ok(request)
+    }
+
+    /// A stored prompt brings instructions, tools and settings of its own; no other request has variables.
+    fn check_stored_prompt(&self, stored: bool) -> Result<(), Error> {
+        let Conversation {
+            system,
+            tool_config,
+            options,
+            ..
+        } = &self.conversation;
+        let refuse = |field: &str| {
+            Err(Error::invalid(
+                field,
+                format!("{field} comes with the stored prompt; leave it out"),
+            ))
+        };
+        match stored {
+            false if !options.prompt_variables.is_empty() => Err(Error::invalid(
+                "promptVariables",
+                "there are variables only where model is the ARN of a stored prompt",
+            )),
+            true if !system.is_empty() => refuse("system"),
+            true if tool_config.is_some() => refuse("toolConfig"),
+            true if options.inference_config != InferenceConfig::default() => {
+                refuse("inferenceConfig")
+            }
+            true if !options.additional_model_request_fields.is_empty() => {
+                refuse("additionalModelRequestFields")
+            }
+            true | false => Ok(()),
+        }
+    }
+
+    /// Puts the operator's guardrail in force, if there is one; a caller cannot get round it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another guardrail, and for parts marked for a guardrail, which would keep it from all others.
+    pub fn guard(&mut self, operators: Option<&GuardrailConfig>) -> Result<(), Error> {
+        let parts = self.conversation.guards_parts();
+        let config = &mut self.conversation.options.guardrail_config;
+        if let Some(guardrail) = operators {
+            let same = |own: &GuardrailConfig| {
+                own.guardrail_identifier == guardrail.guardrail_identifier
+                    && own.guardrail_version == guardrail.guardrail_version
+            };
+            if config.as_ref().is_some_and(|own| !same(own)) {
+                return Err(Error::invalid(
+                    "guardrailConfig",
+                    "the operator has set the guardrail for all calls; leave it out",
+                ));
+            }
+            if parts {
+                return Err(Error::invalid(
+                    "guardContent",
+                    "the operator has set a guardrail that looks at everything; send text in place of guardContent",
+                ));
+            }
+            config.get_or_insert_with(|| guardrail.clone());
+        } else if parts && config.is_none() {
+            return Err(Error::invalid(
+                "guardContent",
+                "guardContent needs a guardrailConfig that says which guardrail looks at it",
+            ));
+        }
+        if let Some(config) = config {
+            config.trace.get_or_insert(GuardrailTrace::Enabled);
+        }
+        Ok(())
     }
 
     /// What the decision needs to know of it; `prompt` is the conversation's own.
     #[must_use]
     pub fn facts<'a>(&self, prompt: &'a str, default_budget: Budget) -> Facts<'a> {
+        let facts = self.conversation.facts(prompt);
         Facts {
             task: self.task,
             budget: self.budget.unwrap_or(default_budget),
             max_cost: self.max_cost,
-            ..self.conversation.facts(prompt)
+            cache_points: facts.cache_points || self.caching.is_some(),
+            ..facts
         }
     }
 
@@ -121,4 +258,55 @@ impl Request {
         };
         self.model.as_deref().map_or(Wanted::Auto, named)
     }
+}
+
+/// Whether a name is the ARN of a prompt that is stored in Bedrock, with or without a version.
+fn is_stored_prompt(model: &str) -> bool {
+    model.trim().starts_with("arn:") && model.contains(":prompt/")
+}
+
+fn messages(
+    prompt: Option<String>,
+    messages: Option<Vec<Message>>,
+    stored: bool,
+) -> Result<Vec<Message>, Error> {
+    match (prompt, messages) {
+        (Some(prompt), None) if prompt.trim().is_empty() => {
+            Err(Error::invalid("prompt", "the prompt is blank"))
+        }
+        (Some(prompt), None) => Ok(vec![Message::user(prompt)]),
+        (None, Some(messages)) if messages.is_empty() => Err(Error::invalid(
+            "messages",
+            "there must be at least one message",
+        )),
+        (None, Some(messages)) => Ok(messages),
+        (None, None) if stored => Ok(Vec::new()),
+        (None, None) => Err(Error::invalid(
+            "prompt",
+            "give either prompt, a text, or messages, a conversation",
+        )),
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "messages",
+            "give either prompt or messages, not both",
+        )),
+    }
+}
+
+/// A conversation that goes on after an answer that does not match its schema.
+pub(crate) fn asked_again(conversation: &Conversation, answer: &str, why: &str) -> Conversation {
+    let answer = if answer.trim().is_empty() {
+        "(nothing)"
+    } else {
+        answer
+    };
+    let complaint = format!(
+        "That does not match the schema: {why}. Answer again, with the whole JSON and nothing else."
+    );
+    let mut again = conversation.clone();
+    again.messages.push(Message {
+        role: shared::wire::Role::Assistant,
+        content: vec![ContentBlock::Text(answer.to_owned())],
+    });
+    again.messages.push(Message::user(complaint));
+    again
 }

@@ -14,9 +14,13 @@ use shared::telemetry::{self, Record};
 
 use crate::App;
 use crate::answer::Routing;
-use crate::request::Request;
+use crate::openapi::{Refusals, Undecided};
+use crate::request::{InvokeRequest, Request};
 
 /// Decides, and answers with the decision.
+#[utoipa::path(post, path = "/route", tag = "models", summary = "The decision alone; no model is called",
+    request_body = InvokeRequest,
+    responses((status = 200, description = "The decision", body = Routing), Refusals, Undecided))]
 pub async fn route(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let mut record = app.record(&call, "/route");
     let decided = app.route(&call, body, &mut record);
@@ -25,17 +29,21 @@ pub async fn route(State(app): State<Arc<App>>, call: Call, body: Payload) -> Re
 
 impl App {
     fn route(&self, call: &Call, body: Payload, record: &mut Record) -> Result<Response, Error> {
-        let request = Request::parse(&body.0?)?;
+        let request = self.read(call, body, "/route")?;
         let decision = self.decide(&request, record)?;
         let first = &decision.first;
-        let (_, changes) = fit(&request.conversation, first.model, first.max_tokens);
-        let warnings = decision
-            .warnings
+        let fitted = fit(
+            &request.conversation,
+            first,
+            request.caching,
+            &self.learned.of(&first.id),
+        );
+        let known = request
+            .mended
             .iter()
-            .chain(&first.notice)
-            .cloned()
-            .chain(changes)
-            .collect();
+            .chain(&decision.warnings)
+            .chain(&first.notice);
+        let warnings = known.cloned().chain(fitted.changes).collect();
         Ok(json(
             StatusCode::OK,
             &Routing::alone(&decision, warnings),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::prices::{Prices, Scope};
 
@@ -31,44 +32,57 @@ pub struct Catalog {
 }
 
 /// One Bedrock model and what is known of it. A missing fact is unknown, not false.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Model {
     /// Bedrock's own id, without profile prefix: `anthropic.claude-opus-5-5`.
+    #[schema(value_type = String)]
     pub id: Text,
     /// The short name that answers show: `claude-opus-5-5`.
+    #[schema(value_type = String)]
     pub name: Text,
     /// Who made it.
+    #[schema(value_type = String)]
     pub provider: Text,
     /// The line it belongs to.
+    #[schema(value_type = String)]
     pub family: Text,
     /// What it does.
     pub kind: Kind,
     /// What it is good at, in a sentence.
+    #[schema(value_type = String)]
     pub strengths: Text,
     /// What to use it for.
+    #[schema(value_type = Vec<String>)]
     pub use_for: List<Text>,
     /// What it takes.
+    #[schema(value_type = Vec<Modality>)]
     pub input: List<Modality>,
     /// What it gives.
+    #[schema(value_type = Vec<Modality>)]
     pub output: List<Modality>,
     /// Token limits.
     pub limits: Limits,
     /// What it can and cannot do.
     pub capabilities: Capabilities,
     /// Prices, one entry a scope.
+    #[schema(value_type = Vec<Prices>)]
     pub prices: List<Prices>,
     /// Regions where the bare id can be called.
+    #[schema(value_type = Vec<String>)]
     pub regions: List<Text>,
     /// Inference profiles, the narrowest first.
+    #[schema(value_type = Vec<Profile>)]
     pub profiles: List<Profile>,
     /// Whether and how long it lives.
     pub lifecycle: Lifecycle,
     /// The id of the model that takes its place.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub successor: Option<Text>,
     /// Further names a person would type.
     #[serde(default, skip_serializing_if = "is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub aliases: List<Text>,
     /// Vectors it makes, for embedding models.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +96,7 @@ fn is_empty<T: Clone>(list: &List<T>) -> bool {
 }
 
 /// What a model does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
     /// Answers with text.
@@ -98,7 +112,7 @@ pub enum Kind {
 }
 
 /// A kind of content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Modality {
     /// Text.
@@ -114,7 +128,7 @@ pub enum Modality {
 }
 
 /// Token limits of a model.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
     /// Tokens of input and output together.
@@ -126,7 +140,7 @@ pub struct Limits {
 }
 
 /// What a model can do: `true` or `false` where a source says so, else absent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capabilities {
     /// Answers over Converse.
@@ -177,11 +191,12 @@ pub struct Capabilities {
     /// Takes a JSON schema for its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured_output: Option<bool>,
-    /// Takes `outputConfig`.
+    /// Takes an effort in `outputConfig`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_config: Option<bool>,
     /// The highest effort it accepts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub effort_ceiling: Option<Text>,
     /// Takes system messages within the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +207,21 @@ pub struct Capabilities {
     /// The shortest prompt that is cached, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_cache_min_tokens: Option<u32>,
+    /// Takes cache points in the system prompt and in messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_points: Option<bool>,
+    /// Takes a cache point among the tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_cache_points: Option<bool>,
+    /// Takes search results, and cites them and documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub citations: Option<bool>,
+    /// Takes images in tool results, and whether a call went well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rich_tool_results: Option<bool>,
+    /// Takes `performanceConfig` with latency `optimized`, in some Regions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_optimized: Option<bool>,
     /// Works with Bedrock Guardrails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<bool>,
@@ -201,46 +231,55 @@ pub struct Capabilities {
 }
 
 /// A cross-Region inference profile.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Profile {
     /// Its prefix.
+    #[schema(value_type = String, example = "us")]
     pub scope: Scope,
     /// Regions that it can be called from.
+    #[schema(value_type = Vec<String>)]
     pub from: List<Text>,
     /// Regions that it may run in; for `global`, any commercial Region.
     #[serde(default, skip_serializing_if = "is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub to: List<Text>,
 }
 
 /// Whether and how long a model lives. Dates are AWS's for the main commercial Regions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lifecycle {
     /// The state on the catalog's day.
     pub status: Status,
     /// The first day.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
     pub launch: Option<Date>,
     /// The day from which new customers are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
     pub legacy: Option<Date>,
     /// The day from which the provider may charge more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
     pub extended_access: Option<Date>,
     /// The first day on which calls fail.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
     pub end_of_life: Option<Date>,
     /// The day before which it will not end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
     pub end_of_life_not_before: Option<Date>,
     /// The endpoint family that serves it when `bedrock-runtime` does not.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub elsewhere: Option<Text>,
 }
 
 /// The state of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
     /// Open to all.
@@ -252,10 +291,11 @@ pub enum Status {
 }
 
 /// The vectors an embedding model makes and the batches it takes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Embedding {
     /// Lengths it can make.
+    #[schema(value_type = Vec<u32>)]
     pub dimensions: List<u32>,
     /// The length when none is asked for.
     pub default_dimensions: u32,
@@ -275,33 +315,40 @@ pub struct Embedding {
     pub max_image_mb: Option<u32>,
     /// Element types it offers.
     #[serde(default, skip_serializing_if = "is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub types: List<Text>,
     /// Truncation modes, in its own words.
     #[serde(default, skip_serializing_if = "is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub truncate: List<Text>,
     /// The dialect of its request body.
+    #[schema(value_type = String)]
     pub body: Text,
 }
 
 /// Where each group of facts is from, and of when.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sources {
     /// Of `regions` and `profiles`.
+    #[schema(value_type = String)]
     pub availability: Text,
     /// Of `prices` and `limits`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub prices: Option<Text>,
     /// Of `capabilities`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub capabilities: Option<Text>,
     /// Of `lifecycle`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub lifecycle: Option<Text>,
 }
 
 /// How much model a request needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Tier {
     /// Lookups, labels, short answers.
@@ -313,7 +360,7 @@ pub enum Tier {
 }
 
 /// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Task {
     /// Anything else.

@@ -67,24 +67,19 @@ impl Catalog {
 impl TierTokens {
     /// `maxTokens` for a model when the caller sets none: with room to think, where it may.
     #[must_use]
-    pub fn ceiling(&self, model: &Model) -> u32 {
-        self.max_tokens
-            + if model.may_think() {
-                self.thinking_tokens
-            } else {
-                0
-            }
+    pub fn ceiling(&self, thinks: bool) -> u32 {
+        self.max_tokens + if thinks { self.thinking_tokens } else { 0 }
     }
 
     /// The output tokens that a model is expected to use, thinking included.
     #[must_use]
-    pub fn expected(&self, model: &Model) -> u32 {
-        let thinking = if model.may_think() {
-            self.expected_thinking_tokens
-        } else {
-            0
-        };
-        self.expected_output_tokens + thinking
+    pub fn expected(&self, thinks: bool) -> u32 {
+        self.expected_output_tokens
+            + if thinks {
+                self.expected_thinking_tokens
+            } else {
+                0
+            }
     }
 }
 

@@ -3,18 +3,21 @@
 //! The build script compiles this file too, so it names nothing but [`crate::usd`] and [`super::data`].
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::data::Text;
 use crate::usd::{Rate, Usd};
 
 /// Prices in one scope.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prices {
     /// Which ids these prices are for.
+    #[schema(value_type = String, example = "us")]
     pub scope: Scope,
     /// The Region of the bare id, where its price differs from the list price of us-east-1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub region: Option<Text>,
     /// Tokens at the standard service tier.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +52,7 @@ pub struct Prices {
 }
 
 /// The five prices of tokens: USD per million in JSON, pico-dollars per token inside. A missing one is unknown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TokenPrices {
     /// Per input token.
@@ -70,7 +73,7 @@ pub struct TokenPrices {
 }
 
 /// What tokens cost when the whole input, cached tokens included, is longer than a threshold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LongContext {
     /// Input tokens that are still priced normally.

@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::bedrock::Attempt;
 use crate::error::Error;
@@ -18,6 +19,12 @@ pub fn json(status: StatusCode, value: &impl Serialize, request_id: &str) -> Res
         Ok(body) => respond(status, "application/json", body, request_id),
         Err(error) => problem(&Error::Internal(error.to_string()), request_id),
     }
+}
+
+/// An answer that is JSON already.
+#[must_use]
+pub fn raw_json(status: StatusCode, body: Vec<u8>, request_id: &str) -> Response {
+    respond(status, "application/json", body, request_id)
 }
 
 /// An error as an RFC 9457 problem. What a 5xx hides from the caller goes to the log here.
@@ -72,28 +79,39 @@ fn respond(
     response
 }
 
-#[derive(Serialize)]
+/// An error as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Problem<'a> {
+pub struct Problem<'a> {
+    /// The kind of problem, as a URN.
     r#type: String,
+    /// The kind of problem, in words.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What happened and what to do about it.
     detail: String,
+    /// The Lambda request id, under which the log has more.
     request_id: &'a str,
+    /// The path of the field that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// The model that takes the place of one that is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     successor: Option<&'a str>,
+    /// Seconds after which another try makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
+    /// The models that were considered, and why they will not do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     candidates: Vec<Candidate<'a>>,
+    /// The calls that were made.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     attempts: &'a [Attempt],
 }
 
 /// A candidate as answers and problems show it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Candidate<'a> {
     /// The id that would be invoked.

@@ -8,6 +8,7 @@ use super::classify::{Assessment, classify};
 use super::facts::{Budget, Facts};
 use super::filter;
 use crate::catalog::{Catalog, Model, Placement, Prices, Residency, Scope};
+use crate::cost::ServiceTier;
 use crate::error::Error;
 use crate::usd::Usd;
 
@@ -91,6 +92,8 @@ pub struct Candidate<'a> {
     pub scope: Option<Scope>,
     /// Its prices, if they are known.
     pub prices: Option<&'a Prices>,
+    /// The service tier of the call: the one that is asked for, where it is sold.
+    pub tier: ServiceTier,
     /// `maxTokens` for the call.
     pub max_tokens: u32,
     /// What it is expected to cost, if prices are known.
@@ -284,15 +287,18 @@ impl<'a> Search<'a, '_> {
         auto: bool,
     ) -> Outcome<'a> {
         let prices = model.prices_in(&scope, &self.policy.region);
-        let estimate = prices.and_then(|prices| filter::estimate(self, model, prices));
+        let tier = filter::tier(self.facts, prices);
+        let estimate = prices.and_then(|prices| filter::estimate(self, model, prices, tier));
         let judged = filter::unfit(self, model, &id, auto)
-            .map_or_else(|| filter::ceiling(self, model, prices), Err);
+            .or_else(|| filter::tierless(self.facts, tier).filter(|_| auto))
+            .map_or_else(|| filter::ceiling(self, model, prices, tier), Err);
         match judged {
             Ok(max_tokens) => Ok(Candidate {
                 id,
                 model: Some(model),
                 scope: Some(scope),
                 prices,
+                tier,
                 max_tokens,
                 estimate,
                 quality: 0,

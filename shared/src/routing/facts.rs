@@ -1,12 +1,16 @@
 //! What the decision knows of a request.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::catalog::Task;
+use crate::cost::ServiceTier;
 use crate::usd::Usd;
 
 /// What the caller would rather have when several models will do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Budget {
     /// The least cost.
@@ -33,6 +37,18 @@ pub struct Facts<'a> {
     pub documents: bool,
     /// Videos are in it.
     pub videos: bool,
+    /// Sound is in it.
+    pub audio: bool,
+    /// Tools have answered with images.
+    pub tool_images: bool,
+    /// Something in it is to be cited.
+    pub citations: bool,
+    /// A guardrail looks at it.
+    pub guardrail: bool,
+    /// Instructions stand among its turns.
+    pub system_turns: bool,
+    /// The model is asked to think.
+    pub thinking: bool,
     /// Parts of it may be written to the prompt cache.
     pub cache_points: bool,
     /// Tools are offered, or were used earlier.
@@ -45,6 +61,8 @@ pub struct Facts<'a> {
     pub task: Option<Task>,
     /// The budget.
     pub budget: Budget,
+    /// The service tier that is asked for.
+    pub service_tier: ServiceTier,
     /// The caller's `maxTokens`.
     pub max_tokens: Option<u32>,
     /// The most the call may cost.

@@ -3,6 +3,7 @@
 use jiff::Span;
 
 use super::decide::Search;
+use super::facts::Facts;
 use crate::catalog::{Capabilities, Kind, Modality, Model, Prices, Task, TierTokens};
 use crate::cost::{self, ServiceTier, Usage};
 use crate::usd::Usd;
@@ -61,6 +62,26 @@ fn incapable(search: &Search<'_, '_>, model: &Model, auto: bool) -> Option<Strin
             "takes no video",
         ),
         (
+            facts.audio && !model.takes(Modality::Audio),
+            "takes no audio",
+        ),
+        (
+            facts.tool_images && lacks(capabilities.rich_tool_results),
+            "takes no images in tool results",
+        ),
+        (
+            facts.citations && lacks(capabilities.citations),
+            "does not cite",
+        ),
+        (
+            facts.guardrail && lacks(capabilities.guardrails),
+            "does not work with guardrails",
+        ),
+        (
+            facts.system_turns && lacks(capabilities.mid_conversation_system),
+            "takes no system messages among the turns",
+        ),
+        (
             facts.documents && lacks(capabilities.documents),
             "takes no documents",
         ),
@@ -117,14 +138,44 @@ fn tokens<'a>(search: &Search<'a, '_>) -> Option<&'a TierTokens> {
 /// Vectors are no tokens.
 fn expected_output(search: &Search<'_, '_>, model: &Model) -> u32 {
     let answers = tokens(search).filter(|_| model.kind == Kind::Text);
-    answers.map_or(0, |tokens| tokens.expected(model))
+    answers.map_or(0, |tokens| tokens.expected(thinks(search, model)))
 }
 
-/// What a request is expected to cost: its estimated input and the tier's expected output, at the standard service tier.
-pub(super) fn estimate(search: &Search<'_, '_>, model: &Model, prices: &Prices) -> Option<Usd> {
+/// Whether the model thinks when nothing is said, or is asked to and can.
+fn thinks(search: &Search<'_, '_>, model: &Model) -> bool {
+    model.may_think() || (search.facts.thinking && model.capabilities.reasoning == Some(true))
+}
+
+/// The service tier of a call: the one that is asked for, where it has a price; reserved capacity has none.
+pub(super) fn tier(facts: &Facts<'_>, prices: Option<&Prices>) -> ServiceTier {
+    let is_sold = match facts.service_tier {
+        ServiceTier::Flex => prices.is_some_and(|prices| prices.flex.is_some()),
+        ServiceTier::Priority => prices.is_some_and(|prices| prices.priority.is_some()),
+        ServiceTier::Default | ServiceTier::Reserved | ServiceTier::Unknown => true,
+    };
+    if is_sold {
+        facts.service_tier
+    } else {
+        ServiceTier::Default
+    }
+}
+
+/// That a call would not have the tier that is asked for.
+pub(super) fn tierless(facts: &Facts<'_>, tier: ServiceTier) -> Option<String> {
+    (tier != facts.service_tier)
+        .then(|| format!("has no service tier {}", facts.service_tier.as_str()))
+}
+
+/// What a request is expected to cost: its estimated input and the expected output, at the service tier of the call.
+pub(super) fn estimate(
+    search: &Search<'_, '_>,
+    model: &Model,
+    prices: &Prices,
+    tier: ServiceTier,
+) -> Option<Usd> {
     let output = expected_output(search, model).min(search.facts.max_tokens.unwrap_or(u32::MAX));
     let usage = Usage::of(search.facts.input_tokens.into(), output.into());
-    cost::cost(&usage, prices, ServiceTier::Default).map(|cost| cost.total_usd)
+    cost::cost(&usage, prices, tier).map(|cost| cost.total_usd)
 }
 
 /// `maxTokens` for a call: the caller's or the tier's, within the limits of model, context, operator and money.
@@ -135,9 +186,10 @@ pub(super) fn ceiling(
     search: &Search<'_, '_>,
     model: &Model,
     prices: Option<&Prices>,
+    tier: ServiceTier,
 ) -> Result<u32, String> {
     let facts = search.facts;
-    let usual = tokens(search).map_or(1, |tokens| tokens.ceiling(model));
+    let usual = tokens(search).map_or(1, |tokens| tokens.ceiling(thinks(search, model)));
     let context = model.limits.context_tokens.unwrap_or(u32::MAX);
     let room = context.saturating_sub(facts.input_tokens).max(1);
     let limits = [
@@ -150,7 +202,13 @@ pub(super) fn ceiling(
         .fold(facts.max_tokens.unwrap_or(usual), u32::min);
     let affordable = |limit| {
         prices.and_then(|prices| {
-            cost::affordable_output(limit, facts.input_tokens.into(), facts.cache_points, prices)
+            cost::affordable_output(
+                limit,
+                facts.input_tokens.into(),
+                facts.cache_points,
+                prices,
+                tier,
+            )
         })
     };
     let Some(limit) = facts

@@ -105,6 +105,7 @@ impl<'a> Search<'a, '_> {
             model: None,
             scope: None,
             prices: None,
+            tier: self.facts.service_tier,
             max_tokens,
             estimate: None,
             quality: 0,

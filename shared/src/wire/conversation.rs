@@ -1,14 +1,16 @@
 //! A conversation, what Converse demands of it, and the body that carries it to Bedrock.
 
 use std::borrow::Cow;
+use std::mem;
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
-use super::message::{ContentBlock, Message, Role, SystemBlock};
+use super::message::{ContentBlock, Message, Role, SystemContentBlock};
+use super::options::Options;
+use super::tool::ToolConfig;
 use crate::error::Error;
-use crate::routing::{Facts, estimate_tokens};
+use crate::fit::thinking;
+use crate::routing::Facts;
 
 /// A conversation to be continued by a model.
 #[derive(Clone, Debug, Default)]
@@ -16,107 +18,215 @@ pub struct Conversation {
     /// Turns, the oldest first.
     pub messages: Vec<Message>,
     /// Instructions beside the turns.
-    pub system: Vec<SystemBlock>,
+    pub system: Vec<SystemContentBlock>,
+    /// Tools.
+    pub tool_config: Option<ToolConfig>,
     /// How to answer.
-    pub inference: InferenceConfig,
-    /// Tools, as Converse takes them.
-    pub tool_config: Option<Box<RawValue>>,
+    pub options: Options,
 }
 
-/// How to answer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct InferenceConfig {
-    /// The most tokens of the answer, thinking included; at least 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_tokens: Option<u32>,
-    /// 0 to 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// 0 to 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_p: Option<f64>,
-    /// Texts that end the answer; at most 2,500, none empty.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_sequences: Option<Vec<String>>,
-}
+/// The most cache points of a request.
+pub const CACHE_POINTS: usize = 4;
 
 impl Conversation {
+    /// Joins turns of the same role that follow each other, and says so: Bedrock wants them to alternate.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the order of turns cannot be mended without loss.
+    pub fn alternate(&mut self) -> Result<Option<String>, Error> {
+        let mut joined = 0;
+        for (index, message) in mem::take(&mut self.messages).into_iter().enumerate() {
+            let field = || format!("messages[{index}].role");
+            match self.messages.last_mut() {
+                None if message.role != Role::User => {
+                    return Err(Error::invalid(
+                        field(),
+                        "a conversation begins with a user message",
+                    ));
+                }
+                Some(last) if last.role == message.role && message.role != Role::System => {
+                    // A seal covers a turn as the model made it.
+                    let sealed = |message: &Message| {
+                        message
+                            .content
+                            .iter()
+                            .any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
+                    };
+                    if sealed(last) || sealed(&message) {
+                        return Err(Error::invalid(
+                            field(),
+                            "roles must alternate, and turns with reasoning cannot be joined",
+                        ));
+                    }
+                    last.content.extend(message.content);
+                    joined += 1;
+                }
+                None | Some(_) => self.messages.push(message),
+            }
+        }
+        Ok((joined > 0).then(|| {
+            format!(
+                "messages of the same role joined, {joined} times: Bedrock wants roles to alternate"
+            )
+        }))
+    }
+
     /// Checks what Converse demands of every conversation.
     ///
     /// # Errors
     /// [`Error::Invalid`] with the path of the first wrong field.
     pub fn check(&self) -> Result<(), Error> {
-        if self.messages.is_empty() {
-            return Err(Error::invalid(
-                "messages",
-                "there must be at least one message",
-            ));
-        }
         for (index, message) in self.messages.iter().enumerate() {
-            let expected = if index % 2 == 0 {
-                Role::User
-            } else {
-                Role::Assistant
-            };
-            if message.role != expected {
-                let field = format!("messages[{index}].role");
-                return Err(Error::invalid(
-                    field,
-                    "roles must alternate, and a user message comes first",
-                ));
-            }
             message.check(&format!("messages[{index}].content"))?;
         }
         for (index, block) in self.system.iter().enumerate() {
-            if matches!(block, SystemBlock::Text(text) if text.trim().is_empty()) {
+            block.check(&format!("system[{index}]"))?;
+        }
+        self.tool_config
+            .as_ref()
+            .map_or(Ok(()), ToolConfig::check)?;
+        self.options.check()?;
+        self.check_calls()?;
+        match self.cache_points() {
+            points if points > CACHE_POINTS => Err(Error::invalid(
+                "cachePoint",
+                format!("{points} cache points are more than Bedrock's limit of {CACHE_POINTS}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Each call has its result in the next turn, and each result its call in the turn before.
+    fn check_calls(&self) -> Result<(), Error> {
+        let mut open: Vec<&str> = Vec::new();
+        for (m, message) in self
+            .messages
+            .iter()
+            .enumerate()
+            .filter(|(_, message)| message.role != Role::System)
+        {
+            for (c, block) in message.content.iter().enumerate() {
+                let ContentBlock::ToolResult(result) = block else {
+                    continue;
+                };
+                let before = open.len();
+                open.retain(|id| *id != result.tool_use_id);
+                if open.len() == before {
+                    let words = format!(
+                        "no call {:?} stands in the turn before, or it has its result already",
+                        result.tool_use_id
+                    );
+                    return Err(Error::invalid(
+                        format!("messages[{m}].content[{c}].toolResult.toolUseId"),
+                        words,
+                    ));
+                }
+            }
+            if let Some(id) = open.first() {
                 return Err(Error::invalid(
-                    format!("system[{index}].text"),
-                    "the text is blank; Bedrock refuses that",
+                    format!("messages[{m}].content"),
+                    format!("the result of the call {id:?} is missing"),
                 ));
             }
+            for (c, block) in message.content.iter().enumerate() {
+                let ContentBlock::ToolUse(call) = block else {
+                    continue;
+                };
+                if open.contains(&call.tool_use_id.as_str()) {
+                    let words = format!("two calls have the id {:?}", call.tool_use_id);
+                    return Err(Error::invalid(
+                        format!("messages[{m}].content[{c}].toolUse.toolUseId"),
+                        words,
+                    ));
+                }
+                // What Bedrock ran itself has its result beside it.
+                if call.r#type.is_none() {
+                    open.push(&call.tool_use_id);
+                }
+            }
         }
-        self.inference.check()
+        match open.first() {
+            Some(id) => Err(Error::invalid(
+                "messages",
+                format!("the result of the call {id:?} is missing at the end"),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &ContentBlock> {
+        self.messages.iter().flat_map(|message| &message.content)
+    }
+
+    /// How many cache points there are.
+    #[must_use]
+    pub fn cache_points(&self) -> usize {
+        let in_messages = self
+            .blocks()
+            .filter(|block| matches!(block, ContentBlock::CachePoint(_)))
+            .count();
+        let in_system = self
+            .system
+            .iter()
+            .filter(|block| matches!(block, SystemContentBlock::CachePoint(_)))
+            .count();
+        in_messages
+            + in_system
+            + self
+                .tool_config
+                .as_ref()
+                .map_or(0, ToolConfig::cache_points)
+    }
+
+    /// Whether parts are marked for a guardrail, so that it looks at nothing else.
+    #[must_use]
+    pub fn guards_parts(&self) -> bool {
+        self.blocks()
+            .any(|block| matches!(block, ContentBlock::GuardContent(_)))
+            || self
+                .system
+                .iter()
+                .any(|block| matches!(block, SystemContentBlock::GuardContent(_)))
     }
 
     /// What the decision needs to know of it, the caller's wishes apart.
     #[must_use]
     pub fn facts<'a>(&self, prompt: &'a str) -> Facts<'a> {
-        let blocks = || self.messages.iter().flat_map(|message| &message.content);
-        let system = self.system.iter().map(SystemBlock::estimated_tokens);
-        let tools = self
-            .tool_config
-            .iter()
-            .map(|tools| estimate_tokens(tools.get()));
-        let is_tool = |block: &ContentBlock| {
-            matches!(
-                block,
-                ContentBlock::ToolUse(_) | ContentBlock::ToolResult(_)
-            )
-        };
+        let any = |is_it: fn(&ContentBlock) -> bool| self.blocks().any(is_it);
+        let tokens = self.blocks().map(ContentBlock::estimated_tokens);
+        let tokens = tokens.chain(self.system.iter().map(SystemContentBlock::estimated_tokens));
+        let tokens = tokens.chain(self.tool_config.iter().map(ToolConfig::estimated_tokens));
         Facts {
             prompt,
-            input_tokens: blocks()
-                .map(ContentBlock::estimated_tokens)
-                .chain(system)
-                .chain(tools)
-                .fold(0, u32::saturating_add),
+            input_tokens: tokens.fold(0, u32::saturating_add),
             system: !self.system.is_empty(),
-            images: blocks().any(ContentBlock::shows_an_image),
-            documents: blocks().any(|block| matches!(block, ContentBlock::Document(_))),
-            videos: blocks().any(|block| matches!(block, ContentBlock::Video(_))),
-            cache_points: blocks().any(|block| matches!(block, ContentBlock::CachePoint(_)))
-                || self
-                    .system
-                    .iter()
-                    .any(|block| matches!(block, SystemBlock::CachePoint(_))),
-            tools: self.tool_config.is_some() || blocks().any(is_tool),
-            forced_tool: self.tool_config.as_deref().is_some_and(forces_a_tool),
+            images: any(ContentBlock::shows_an_image),
+            documents: any(ContentBlock::shows_a_document),
+            videos: any(ContentBlock::shows_a_video),
+            audio: any(|block| matches!(block, ContentBlock::Audio(_))),
+            tool_images: any(ContentBlock::gives_an_image),
+            citations: any(ContentBlock::wants_citations),
+            cache_points: self.cache_points() > 0,
+            guardrail: self.options.guardrail_config.is_some(),
+            tools: self.tool_config.is_some()
+                || any(|block| {
+                    matches!(
+                        block,
+                        ContentBlock::ToolUse(_) | ContentBlock::ToolResult(_)
+                    )
+                }),
+            forced_tool: self.tool_config.as_ref().is_some_and(ToolConfig::forces),
             prefill: self
                 .messages
                 .last()
                 .is_some_and(|message| message.role == Role::Assistant),
-            max_tokens: self.inference.max_tokens,
+            system_turns: self
+                .messages
+                .iter()
+                .any(|message| message.role == Role::System),
+            thinking: thinking::is_asked_for(&self.options.additional_model_request_fields),
+            service_tier: self.options.tier(),
+            max_tokens: self.options.inference_config.max_tokens,
             ..Facts::default()
         }
     }
@@ -124,8 +234,14 @@ impl Conversation {
     /// The names of the tools that were called, each once.
     #[must_use]
     pub fn tools_called(&self) -> Vec<String> {
-        let blocks = self.messages.iter().flat_map(|message| &message.content);
-        let mut names: Vec<_> = blocks.filter_map(ContentBlock::tool_called).collect();
+        let called = self.blocks().filter_map(|block| {
+            if let ContentBlock::ToolUse(call) = block {
+                Some(call.name.clone())
+            } else {
+                None
+            }
+        });
+        let mut names: Vec<_> = called.collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -155,141 +271,20 @@ impl Conversation {
     }
 }
 
-/// Whether `toolChoice` is `any` or `tool`.
-fn forces_a_tool(tool_config: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Choice {
-        tool_choice: Option<Forced>,
-    }
-    #[derive(Deserialize)]
-    struct Forced {
-        any: Option<IgnoredAny>,
-        tool: Option<IgnoredAny>,
-    }
-    let choice: Option<Choice> = serde_json::from_str(tool_config.get()).ok();
-    choice
-        .and_then(|choice| choice.tool_choice)
-        .is_some_and(|choice| choice.any.is_some() || choice.tool.is_some())
-}
-
-impl InferenceConfig {
-    fn check(&self) -> Result<(), Error> {
-        let field = |name: &str| format!("inferenceConfig.{name}");
-        if self.max_tokens == Some(0) {
-            return Err(Error::invalid(
-                field("maxTokens"),
-                "maxTokens is 0, but must be at least 1",
-            ));
-        }
-        for (name, value) in [("temperature", self.temperature), ("topP", self.top_p)] {
-            if let Some(value) = value.filter(|value| !(0.0..=1.0).contains(value)) {
-                return Err(Error::invalid(
-                    field(name),
-                    format!("{name} is {value}, but must be between 0 and 1"),
-                ));
-            }
-        }
-        let stops = self.stop_sequences.as_deref().unwrap_or_default();
-        if stops.len() > 2500 || stops.iter().any(String::is_empty) {
-            return Err(Error::invalid(
-                field("stopSequences"),
-                "there may be at most 2,500 stop sequences, none of them empty",
-            ));
-        }
-        Ok(())
-    }
-}
-
 /// A request body as Bedrock takes it.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConverseBody<'a> {
     /// Turns.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub messages: Cow<'a, [Message]>,
     /// Instructions.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub system: Cow<'a, [SystemBlock]>,
-    /// How to answer.
-    pub inference_config: InferenceConfig,
+    pub system: Cow<'a, [SystemContentBlock]>,
     /// Tools.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_config: Option<Cow<'a, RawValue>>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_facts_say_what_a_model_must_be_able_to_do() {
-        let conversation = |json: &str| Conversation {
-            messages: serde_json::from_str(json).unwrap(),
-            ..Conversation::default()
-        };
-        let result = r#"{"toolResult": {"toolUseId": "1", "content": [{"image": {"format": "png", "source": {"bytes": "aGk="}}}]}}"#;
-        let facts = |conversation: &Conversation| {
-            let facts = conversation.facts("");
-            (facts.images, facts.tools, facts.forced_tool, facts.prefill)
-        };
-        let shown = conversation(&format!(r#"[{{"role": "user", "content": [{result}]}}]"#));
-        let asked = r#"{"role": "user", "content": "draw"}, {"role": "assistant", "content": "y"}"#;
-        let looped = conversation(&format!(
-            r#"[{asked}, {{"role": "user", "content": [{result}]}}]"#
-        ));
-        assert_eq!(
-            (shown.prompt().as_ref(), looped.prompt().as_ref()),
-            ("", "draw")
-        );
-        assert_eq!(facts(&shown), (true, true, false, false));
-        let begun = conversation(
-            r#"[{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]"#,
-        );
-        assert_eq!(facts(&begun), (false, false, false, true));
-        for (choice, forced) in [
-            (r#"{"any": {}}"#, true),
-            (r#"{"tool": {"name": "a"}}"#, true),
-            (r#"{"auto": {}}"#, false),
-        ] {
-            let tools =
-                RawValue::from_string(format!(r#"{{"tools": [], "toolChoice": {choice}}}"#))
-                    .unwrap();
-            let told = Conversation {
-                tool_config: Some(tools),
-                ..conversation(r#"[{"role": "user", "content": "x"}]"#)
-            };
-            assert_eq!(facts(&told), (false, true, forced, false));
-        }
-    }
-
-    #[test]
-    fn a_conversation_alternates_and_begins_with_the_user() {
-        let turn = |role| Message {
-            role,
-            content: vec![ContentBlock::Text("x".into())],
-        };
-        let check = |messages| {
-            Conversation {
-                messages,
-                ..Conversation::default()
-            }
-            .check()
-        };
-        assert!(
-            check(vec![
-                turn(Role::User),
-                turn(Role::Assistant),
-                turn(Role::User)
-            ])
-            .is_ok()
-        );
-        for messages in [
-            vec![],
-            vec![turn(Role::Assistant)],
-            vec![turn(Role::User), turn(Role::User)],
-        ] {
-            assert!(check(messages).is_err());
-        }
-        assert!(check(vec![Message::user(" \n")]).is_err());
-    }
+    pub tool_config: Option<Cow<'a, ToolConfig>>,
+    /// How to answer.
+    #[serde(flatten)]
+    pub options: Options,
 }

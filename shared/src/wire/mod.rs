@@ -1,11 +1,45 @@
 //! Converse's JSON: what callers send, what Bedrock takes, what it answers.
 //!
-//! Text is read; every other block travels as the JSON it came in, and blocks that a reply holds survive whatever they are.
+//! A request is read into types block by block, so that what Bedrock would refuse is refused here, with the path of the field.
+//! Of a reply only what we need is read: its message stays as it came, and blocks that nobody knows yet survive.
 
-pub use conversation::{Conversation, ConverseBody, InferenceConfig};
-pub use message::{ContentBlock, Message, Role, SystemBlock, text_or_blocks};
+pub use conversation::{CACHE_POINTS, Conversation, ConverseBody};
+pub use media::{
+    Base64, DocumentBlock, DocumentFormat, DocumentSource, ImageBlock, ImageFormat, Json,
+};
+pub use message::{
+    CachePoint, CacheTtl, ContentBlock, Message, ReasoningContent, ReasoningText, Role,
+    SystemContentBlock,
+};
+pub use options::{
+    AdditionalFields, Effort, GuardrailConfig, GuardrailTrace, InferenceConfig,
+    JsonSchemaDefinition, Latency, Options, OutputConfig, PerformanceConfig, PromptVariable,
+    RESERVED, ServiceTierConfig, ServiceTierName, check_guardrail,
+};
 pub use reply::{Metrics, Output, Reply};
+pub use tool::{
+    Empty, Tool, ToolChoice, ToolConfig, ToolResult, ToolResultContentBlock, ToolResultStatus,
+    ToolSpec, ToolUse,
+};
 
 mod conversation;
+mod media;
 mod message;
+mod options;
 mod reply;
+#[cfg(test)]
+mod tests;
+mod tool;
+pub mod union;
+
+use utoipa::ToSchema;
+
+/// In the schema, a list of blocks or a plain text that stands for one.
+#[derive(ToSchema)]
+#[schema(title = "TextOrBlocks")]
+#[serde(untagged)]
+#[allow(dead_code, missing_docs, reason = "only its schema is used")]
+pub enum TextOr<B: ToSchema> {
+    Text(String),
+    Blocks(Vec<B>),
+}

@@ -1,8 +1,11 @@
 //! What a model answers.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::media::Json;
 use crate::cost::{ServiceTier, Usage};
 
 /// A model's answer, as far as we read it; the message stays as it came.
@@ -21,17 +24,51 @@ pub struct Reply {
     /// The tier that served it.
     #[serde(default)]
     service_tier: Option<ServedTier>,
+    /// Fields of the model's own, where they were asked for.
+    pub additional_model_response_fields: Option<Json>,
+    /// What guardrail and prompt router did.
+    #[serde(default)]
+    pub trace: Trace,
+}
+
+/// What guardrail and prompt router did.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Trace {
+    /// The guardrail's findings.
+    pub guardrail: Option<GuardrailTrace>,
+    /// The prompt router's choice.
+    prompt_router: Option<PromptRouter>,
+}
+
+/// What a guardrail found. What the model would have said stays out of it: the guardrail is there to keep that back.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GuardrailTrace {
+    /// Why it stepped in, in words.
+    pub action_reason: Option<String>,
+    /// Findings in the question, by guardrail.
+    pub input_assessment: Option<Value>,
+    /// Findings in the answer, by guardrail.
+    pub output_assessments: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PromptRouter {
+    invoked_model_id: String,
 }
 
 /// The envelope of a message.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Output {
     /// Role and content.
+    #[schema(value_type = Object)]
     pub message: Box<RawValue>,
 }
 
 /// Bedrock's own measurements.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
     /// Milliseconds in Bedrock.
@@ -72,6 +109,15 @@ impl Reply {
         let content: Option<Content> = serde_json::from_str(self.output.message.get()).ok();
         let blocks = content.map(|content| content.content).unwrap_or_default();
         blocks.into_iter().filter_map(|block| block.text).collect()
+    }
+
+    /// The model that a prompt router chose: its id, or its ARN.
+    #[must_use]
+    pub fn routed_to(&self) -> Option<&str> {
+        self.trace
+            .prompt_router
+            .as_ref()
+            .map(|router| router.invoked_model_id.as_str())
     }
 
     /// The tier that served it.

@@ -1,0 +1,200 @@
+//! Answers that are to be JSON by a schema: read, checked, and asked for once more where they do not match.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
+use shared::catalog::Prices;
+use shared::cost::{Usage, affordable_output};
+use shared::fit::Form;
+use shared::http::Call;
+use shared::schema;
+use shared::usd::Usd;
+use shared::wire::Reply;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::ask::Asked;
+use crate::request::{Request, asked_again};
+
+/// How JSON by the caller's schema was come by, and whether the answer matches.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StructuredOutput {
+    /// The way.
+    via: Form,
+    /// Whether `text` is JSON that matches the schema.
+    valid: bool,
+    /// Whether the model was asked twice.
+    retried: bool,
+}
+
+impl App {
+    /// Checks an answer against the caller's schema, and asks once more where that may help and is within the limits.
+    pub(crate) async fn hold_to_schema(
+        &self,
+        call: &Call,
+        request: &Request,
+        asked: &mut Asked<'_>,
+    ) -> Option<StructuredOutput> {
+        let via = asked.form?;
+        let schema: Value =
+            serde_json::from_str(&request.conversation.options.schema()?.schema).ok()?;
+        unwrap(&mut asked.reply, via);
+        let mut mismatch = mismatch(&schema, asked);
+        let retried = match mismatch
+            .take_if(|_| via != Form::OutputConfig && self.may_retry(call, request, asked))
+        {
+            Some(why) => {
+                let again = asked_again(&request.conversation, &asked.text(), &why);
+                let answered = self.ask_again(call, request, &again, asked).await;
+                if answered {
+                    unwrap(&mut asked.reply, via);
+                    mismatch = self::mismatch(&schema, asked);
+                } else {
+                    mismatch = Some(why);
+                }
+                true
+            }
+            None => false,
+        };
+        if let Some(why) = &mismatch {
+            asked
+                .changes
+                .push(format!("the answer does not match the schema: {why}"));
+        }
+        Some(StructuredOutput {
+            via,
+            valid: mismatch.is_none(),
+            retried,
+        })
+    }
+
+    /// A second call makes sense when the first was not cut off, and when time and money are left for it.
+    fn may_retry(&self, call: &Call, request: &Request, asked: &Asked<'_>) -> bool {
+        let whole = matches!(
+            asked.reply.stop_reason.as_str(),
+            "end_turn" | "tool_use" | "stop_sequence"
+        );
+        let limit = request
+            .max_cost
+            .into_iter()
+            .chain(self.config.policy.max_cost)
+            .min();
+        let candidate = asked.candidate;
+        let affordable = limit.is_none_or(|limit| {
+            let left = limit - asked.cost.map_or(Usd::ZERO, |cost| cost.total_usd);
+            let room = candidate
+                .prices
+                .map(|prices| room_for_more(left, &asked.usage, prices, asked));
+            room.unwrap_or(request.max_cost.is_none())
+        });
+        whole && affordable && call.time_left_within(request.timeout) > Duration::from_secs(1)
+    }
+}
+
+/// Whether an amount buys the same call again, with the first answer in it.
+fn room_for_more(left: Usd, usage: &Usage, prices: &Prices, asked: &Asked<'_>) -> bool {
+    // What the first answer and the complaint about it add.
+    let input = usage.total_tokens.saturating_add(100);
+    let most = affordable_output(left, input, true, prices, asked.candidate.tier);
+    most.is_some_and(|most| most >= u64::from(asked.candidate.max_tokens))
+}
+
+/// Why the answer does not match, if it does not.
+fn mismatch(schema: &Value, asked: &Asked<'_>) -> Option<String> {
+    match serde_json::from_str(&asked.text()) {
+        Ok(value) => schema::check(schema, &value).err(),
+        Err(error) => Some(format!("it is not JSON ({error})")),
+    }
+}
+
+/// Puts the JSON of a forced tool's input, or what stands in a code fence, where a text answer has its text.
+fn unwrap(reply: &mut Reply, form: Form) {
+    let message = match form {
+        Form::OutputConfig => None,
+        Form::ForcedTool => input_as_text(reply.output.message.get()),
+        Form::Instruction => without_fence(reply.output.message.get(), &reply.text()),
+    };
+    if let Some(message) = message {
+        reply.output.message = message;
+        if reply.stop_reason == "tool_use" {
+            reply.stop_reason = "end_turn".into();
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(default)]
+    content: Vec<Map<String, Value>>,
+}
+
+/// A message whose tool call has become text; what was said beside it goes, what was thought stays.
+fn input_as_text(message: &str) -> Option<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Calls {
+        content: Vec<Block>,
+    }
+    #[derive(Deserialize)]
+    struct Block {
+        #[serde(rename = "toolUse")]
+        call: Option<ToolCall>,
+    }
+    #[derive(Deserialize)]
+    struct ToolCall {
+        input: Box<RawValue>,
+    }
+    // The input is taken as it came, so that its fields keep their order.
+    let calls: Calls = serde_json::from_str(message).ok()?;
+    let input = calls
+        .content
+        .into_iter()
+        .find_map(|block| block.call)?
+        .input;
+    let mut content = serde_json::from_str::<Content>(message).ok()?.content;
+    content.retain(|block| block.contains_key("reasoningContent"));
+    rewritten(content, input.get())
+}
+
+/// A message whose text is what stands in a code fence, where it stands in one.
+fn without_fence(message: &str, text: &str) -> Option<Box<RawValue>> {
+    let inner = text.trim().strip_prefix("```")?.strip_suffix("```")?;
+    let inner = inner.strip_prefix("json").unwrap_or(inner).trim();
+    let mut content = serde_json::from_str::<Content>(message).ok()?.content;
+    content.retain(|block| !block.contains_key("text"));
+    rewritten(content, inner)
+}
+
+fn rewritten(mut content: Vec<Map<String, Value>>, text: &str) -> Option<Box<RawValue>> {
+    content.push(Map::from_iter([("text".to_owned(), text.into())]));
+    to_raw_value(&json!({ "role": "assistant", "content": content })).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_of_a_tool_call_becomes_the_text() {
+        let message = r#"{"role":"assistant","content":[{"text":"Here:"},{"reasoningContent":{"reasoningText":{"text":"hm"}}},
+            {"toolUse":{"toolUseId":"1","name":"answer","input":{"b":1.50,"a":2}}}]}"#;
+        let text = input_as_text(message).unwrap();
+        let expected = r#"{"content":[{"reasoningContent":{"reasoningText":{"text":"hm"}}},{"text":"{\"b\":1.50,\"a\":2}"}],"role":"assistant"}"#;
+        assert_eq!(text.get(), expected);
+        assert!(input_as_text(r#"{"role":"assistant","content":[{"text":"no"}]}"#).is_none());
+    }
+
+    #[test]
+    fn a_code_fence_is_taken_off() {
+        let fenced = "```json\n{\"a\": 1}\n```";
+        let message = json!({ "role": "assistant", "content": [{ "text": fenced }] }).to_string();
+        assert!(
+            without_fence(&message, fenced)
+                .unwrap()
+                .get()
+                .contains(r#""text":"{\"a\": 1}""#)
+        );
+        assert!(without_fence(&message, "{\"a\": 1}").is_none());
+    }
+}
