@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers catalog catalog-check bench build size validate deny deploy
+.PHONY: run check test openapi peers fuzz catalog catalog-check bench build size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -23,6 +23,11 @@ test:
 peers: $(TOOLS)/peers/bin/ministack
 	cargo build
 	$(TOOLS)/peers/bin/python tests/peers/converse.py target/debug/local
+
+# The API against its own OpenAPI document: thousands of good and bad requests, no server error and no undocumented answer.
+fuzz: $(TOOLS)/fuzz/bin/schemathesis
+	cargo build
+	$(TOOLS)/fuzz/bin/python -B tests/peers/fuzz.py target/debug/local
 
 # shared/models.json, made anew from the public tables in catalog/requirements.txt and catalog/facts.json; prints what changed.
 catalog: $(TOOLS)/catalog/installed
@@ -79,7 +84,11 @@ $(TOOLS)/catalog/installed: catalog/requirements.txt
 
 $(TOOLS)/peers/bin/ministack:
 	python3 -m venv $(TOOLS)/peers
-	$(TOOLS)/peers/bin/pip install --quiet boto3==1.43.106 cbor2==6.3.0 ministack==1.5.33
+	$(TOOLS)/peers/bin/pip install --quiet boto3==1.44.8 cbor2==6.3.0 ministack==1.5.33
+
+$(TOOLS)/fuzz/bin/schemathesis:
+	python3 -m venv $(TOOLS)/fuzz
+	$(TOOLS)/fuzz/bin/pip install --quiet schemathesis==4.32.5
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install cargo-deny --version '^0.20' --locked --debug --quiet --root $(TOOLS)

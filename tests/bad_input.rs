@@ -43,7 +43,7 @@ async fn what_is_wrong_is_named() {
             r#"{"messages": [{"role": "assistant", "content": "x"}]}"#,
             400,
             "messages[0].role",
-            "a user message comes first",
+            "begins with a user message",
         ),
         (
             r#"{"messages": [{"role": "robot", "content": "x"}]}"#,
@@ -186,7 +186,7 @@ async fn content_from_a_bucket_is_refused() {
     let (status, problem) = lambda.post("/invoke", &body).await;
     assert_eq!(
         (status, &problem["field"]),
-        (400, &"messages[0].content[1]".into()),
+        (400, &"messages[0].content[1].image.source".into()),
         "{problem}"
     );
 }

@@ -13,6 +13,8 @@ mod lambda;
 
 mod bad_input;
 mod catalog;
+mod converse;
+mod families;
 mod guide;
 mod invoke;
 mod operations;

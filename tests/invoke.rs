@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::lambda::{Lambda, answer, event, events};
 
 /// Every file in `events/`, with the status it gets and the model that answers.
-const EVENTS: [(&str, u16, &str); 17] = [
+const EVENTS: [(&str, u16, &str); 18] = [
     ("invoke-rest", 200, "us.anthropic.claude-haiku-5-5"),
     ("invoke-rest-base64", 200, "us.anthropic.claude-haiku-5-5"),
     ("invoke-http", 200, "us.anthropic.claude-sonnet-5-5"),
@@ -31,6 +31,7 @@ const EVENTS: [(&str, u16, &str); 17] = [
     ("model-http", 200, ""),
     ("health-rest", 200, ""),
     ("health-http", 200, ""),
+    ("openapi-rest", 200, ""),
     ("unknown-path-rest", 404, ""),
     ("unknown-path-http", 404, ""),
     ("empty-body-rest", 400, ""),
@@ -104,7 +105,7 @@ async fn money_is_printed_to_the_last_digit() {
     let lambda = Lambda::router(&[]).await;
     let response = lambda.invoke(&event("invoke-rest")).await;
     let body = response["body"].as_str().unwrap();
-    let cost = r#""cost":{"inputUsd":0.00000121,"outputUsd":0.0000143,"cacheReadUsd":0,"cacheWriteUsd":0,"totalUsd":0.00001551}"#;
+    let cost = r#""cost":{"inputUsd":0.00000121,"outputUsd":0.0000143,"cacheReadUsd":0,"cacheWriteUsd":0,"totalUsd":0.00001551,"cacheSavedUsd":0}"#;
     assert!(body.contains(cost), "{body}");
 }
 

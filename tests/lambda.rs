@@ -123,6 +123,15 @@ impl Lambda {
         });
     }
 
+    /// The bodies that reached Bedrock, the oldest first.
+    pub fn sent(&self) -> Vec<Value> {
+        self.bedrock
+            .sent()
+            .into_iter()
+            .map(|sent| sent.body)
+            .collect()
+    }
+
     /// What the function has written to standard output and error so far.
     pub fn output(&self) -> String {
         self.output.lock().unwrap().clone()

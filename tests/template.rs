@@ -55,6 +55,7 @@ fn every_route_is_in_the_template_the_readme_and_an_event() {
         "models-rest",
         "model-rest",
         "health-rest",
+        "openapi-rest",
     ];
     assert_eq!(names.len(), router::ROUTES.len());
     for (route, name) in router::ROUTES.into_iter().zip(names) {

@@ -176,11 +176,9 @@ impl Fitting<'_, '_> {
         if self.cache_points().next().is_some() {
             return;
         }
-        let ttl = if self.has_price_for(wanted) {
-            wanted
-        } else {
-            CacheTtl::FiveMinutes
-        };
+        let ttl = Some(wanted)
+            .filter(|wanted| self.has_price_for(*wanted))
+            .unwrap_or(CacheTtl::FiveMinutes);
         if ttl != wanted {
             self.say(format!(
                 "cache points last 5 minutes: {} is not known to keep them for an hour",
@@ -202,15 +200,18 @@ impl Fitting<'_, '_> {
 
     /// In the order in which Bedrock reads a prompt: tools, system, messages.
     fn place(&mut self, point: &CachePoint, least: u32) -> usize {
-        let mut tokens = self
+        let mut placed = 0;
+        let tools = self
             .body
             .tool_config
             .as_deref()
             .map_or(0, ToolConfig::estimated_tokens);
-        let mut placed = 0;
-        if tokens >= least
-            && self.is(|can| can.tool_cache_points, true)
-            && let Some(config) = &mut self.body.tool_config
+        let takes = self.is(|can| can.tool_cache_points, true);
+        if let Some(config) = self
+            .body
+            .tool_config
+            .as_mut()
+            .filter(|_| takes && tools >= least)
         {
             config.to_mut().tools.push(Tool::CachePoint(point.clone()));
             placed += 1;
@@ -219,42 +220,45 @@ impl Fitting<'_, '_> {
             .body
             .system
             .iter()
-            .map(SystemContentBlock::estimated_tokens);
-        tokens = system.fold(tokens, u32::saturating_add);
-        if tokens >= least && !self.body.system.is_empty() {
+            .map(SystemContentBlock::estimated_tokens)
+            .fold(tools, u32::saturating_add);
+        if system >= least && !self.body.system.is_empty() {
             self.body
                 .system
                 .to_mut()
                 .push(SystemContentBlock::CachePoint(point.clone()));
             placed += 1;
         }
-        let turns = self.body.messages.len().saturating_sub(1);
-        let Some(last) = self
-            .body
-            .messages
-            .iter()
-            .take(turns)
-            .rposition(|message| message.role == Role::User)
-        else {
+        let Some(turn) = self.last_stable_turn(system, least) else {
             return placed;
         };
-        let blocks = self
-            .body
-            .messages
-            .iter()
-            .take(last + 1)
-            .flat_map(|message| &message.content);
-        tokens = blocks
-            .map(ContentBlock::estimated_tokens)
-            .fold(tokens, u32::saturating_add);
-        if tokens >= least
-            && let Some(message) = self.body.messages.to_mut().get_mut(last)
-        {
+        if let Some(message) = self.body.messages.to_mut().get_mut(turn) {
             message
                 .content
                 .push(ContentBlock::CachePoint(point.clone()));
             placed += 1;
         }
         placed
+    }
+
+    /// The last user turn but the current one, which the next request will repeat, if the prompt up to there is long enough.
+    fn last_stable_turn(&self, before: u32, least: u32) -> Option<usize> {
+        let earlier = self.body.messages.len().saturating_sub(1);
+        let turn = self
+            .body
+            .messages
+            .iter()
+            .take(earlier)
+            .rposition(|message| message.role == Role::User)?;
+        let blocks = self
+            .body
+            .messages
+            .iter()
+            .take(turn + 1)
+            .flat_map(|message| &message.content);
+        let tokens = blocks
+            .map(ContentBlock::estimated_tokens)
+            .fold(before, u32::saturating_add);
+        (tokens >= least).then_some(turn)
     }
 }

@@ -129,6 +129,7 @@ impl Learned {
 }
 
 #[cfg(test)]
+#[allow(clippy::too_many_lines, reason = "tables")]
 mod tests {
     use super::*;
 

@@ -22,6 +22,7 @@ pub mod structure;
 pub mod thinking;
 
 #[cfg(test)]
+#[allow(clippy::too_many_lines, reason = "tables")]
 mod tests;
 
 /// A request that fits.

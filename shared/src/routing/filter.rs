@@ -49,10 +49,27 @@ fn incapable(search: &Search<'_, '_>, model: &Model, auto: bool) -> Option<Strin
     if model.kind != kind {
         return Some(format!("does {:?}, not {kind:?}", model.kind).to_lowercase());
     }
-    let lacks =
-        |capability: Option<bool>| capability == Some(false) || (auto && capability.is_none());
-    let capabilities = &model.capabilities;
-    let needs = [
+    content_lacking(facts, model, auto)
+        .or_else(|| tools_lacking(facts, &model.capabilities, auto))
+        .or_else(|| wire_lacking(facts, &model.capabilities, auto).filter(|_| kind == Kind::Text))
+        .map(str::to_owned)
+}
+
+/// Whether a capability is not there; for `auto`, one that is not known is not.
+fn lacks(capability: Option<bool>, auto: bool) -> bool {
+    capability == Some(false) || (auto && capability.is_none())
+}
+
+fn first(needs: &[(bool, &'static str)]) -> Option<&'static str> {
+    needs
+        .iter()
+        .find(|(lacking, _)| *lacking)
+        .map(|(_, reason)| *reason)
+}
+
+fn content_lacking(facts: &Facts<'_>, model: &Model, auto: bool) -> Option<&'static str> {
+    let can = &model.capabilities;
+    first(&[
         (
             facts.images && !model.takes(Modality::Image),
             "takes no images",
@@ -66,46 +83,51 @@ fn incapable(search: &Search<'_, '_>, model: &Model, auto: bool) -> Option<Strin
             "takes no audio",
         ),
         (
-            facts.tool_images && lacks(capabilities.rich_tool_results),
-            "takes no images in tool results",
+            facts.documents && lacks(can.documents, auto),
+            "takes no documents",
         ),
         (
-            facts.citations && lacks(capabilities.citations),
+            facts.citations && lacks(can.citations, auto),
             "does not cite",
         ),
         (
-            facts.guardrail && lacks(capabilities.guardrails),
-            "does not work with guardrails",
+            facts.prefill && lacks(can.assistant_prefill, auto),
+            "does not continue an assistant turn",
         ),
+    ])
+}
+
+fn tools_lacking(facts: &Facts<'_>, can: &Capabilities, auto: bool) -> Option<&'static str> {
+    first(&[
+        (facts.tools && lacks(can.tools, auto), "takes no tools"),
         (
-            facts.system_turns && lacks(capabilities.mid_conversation_system),
-            "takes no system messages among the turns",
-        ),
-        (
-            facts.documents && lacks(capabilities.documents),
-            "takes no documents",
-        ),
-        (facts.tools && lacks(capabilities.tools), "takes no tools"),
-        (
-            facts.forced_tool && !can_be_forced(capabilities, auto),
+            facts.forced_tool && !can_be_forced(can, auto),
             "cannot be made to use a tool",
         ),
         (
-            facts.prefill && lacks(capabilities.assistant_prefill),
-            "does not continue an assistant turn",
+            facts.tool_images && lacks(can.rich_tool_results, auto),
+            "takes no images in tool results",
         ),
+    ])
+}
+
+fn wire_lacking(facts: &Facts<'_>, can: &Capabilities, auto: bool) -> Option<&'static str> {
+    first(&[
         // Where there is none, it is folded into the first message.
         (
-            kind == Kind::Text && facts.system && auto && capabilities.system.is_none(),
+            facts.system && auto && can.system.is_none(),
             "may take no system prompt, for all that is known",
         ),
         (
-            kind == Kind::Text && lacks(capabilities.converse),
-            "does not speak Converse",
+            facts.system_turns && lacks(can.mid_conversation_system, auto),
+            "takes no system messages among the turns",
         ),
-    ];
-    let lacking = needs.into_iter().find(|(lacking, _)| *lacking);
-    lacking.map(|(_, reason)| reason.to_owned())
+        (
+            facts.guardrail && lacks(can.guardrails, auto),
+            "does not work with guardrails",
+        ),
+        (lacks(can.converse, auto), "does not speak Converse"),
+    ])
 }
 
 /// A model that takes `toolChoice` may still not let it force a call.

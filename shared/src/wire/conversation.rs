@@ -99,51 +99,19 @@ impl Conversation {
     /// Each call has its result in the next turn, and each result its call in the turn before.
     fn check_calls(&self) -> Result<(), Error> {
         let mut open: Vec<&str> = Vec::new();
-        for (m, message) in self
-            .messages
-            .iter()
-            .enumerate()
-            .filter(|(_, message)| message.role != Role::System)
-        {
-            for (c, block) in message.content.iter().enumerate() {
-                let ContentBlock::ToolResult(result) = block else {
-                    continue;
-                };
-                let before = open.len();
-                open.retain(|id| *id != result.tool_use_id);
-                if open.len() == before {
-                    let words = format!(
-                        "no call {:?} stands in the turn before, or it has its result already",
-                        result.tool_use_id
-                    );
-                    return Err(Error::invalid(
-                        format!("messages[{m}].content[{c}].toolResult.toolUseId"),
-                        words,
-                    ));
-                }
+        for (m, message) in self.messages.iter().enumerate() {
+            if message.role == Role::System {
+                continue;
             }
+            let path = format!("messages[{m}].content");
+            close_calls(&mut open, message, &path)?;
             if let Some(id) = open.first() {
                 return Err(Error::invalid(
-                    format!("messages[{m}].content"),
+                    path,
                     format!("the result of the call {id:?} is missing"),
                 ));
             }
-            for (c, block) in message.content.iter().enumerate() {
-                let ContentBlock::ToolUse(call) = block else {
-                    continue;
-                };
-                if open.contains(&call.tool_use_id.as_str()) {
-                    let words = format!("two calls have the id {:?}", call.tool_use_id);
-                    return Err(Error::invalid(
-                        format!("messages[{m}].content[{c}].toolUse.toolUseId"),
-                        words,
-                    ));
-                }
-                // What Bedrock ran itself has its result beside it.
-                if call.r#type.is_none() {
-                    open.push(&call.tool_use_id);
-                }
-            }
+            open_calls(&mut open, message, &path)?;
         }
         match open.first() {
             Some(id) => Err(Error::invalid(
@@ -269,6 +237,49 @@ impl Conversation {
             }
         }
     }
+}
+
+/// Takes the calls away whose results stand in a turn.
+fn close_calls(open: &mut Vec<&str>, message: &Message, path: &str) -> Result<(), Error> {
+    for (index, block) in message.content.iter().enumerate() {
+        let ContentBlock::ToolResult(result) = block else {
+            continue;
+        };
+        let before = open.len();
+        open.retain(|id| *id != result.tool_use_id);
+        // What Bedrock ran itself has its result beside it.
+        if open.len() == before && result.r#type.is_none() {
+            let words = format!(
+                "no call {:?} stands in the turn before, or it has its result already",
+                result.tool_use_id
+            );
+            return Err(Error::invalid(
+                format!("{path}[{index}].toolResult.toolUseId"),
+                words,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Adds the calls of a turn, but those that Bedrock ran itself.
+fn open_calls<'a>(open: &mut Vec<&'a str>, message: &'a Message, path: &str) -> Result<(), Error> {
+    for (index, block) in message.content.iter().enumerate() {
+        let ContentBlock::ToolUse(call) = block else {
+            continue;
+        };
+        if open.contains(&call.tool_use_id.as_str()) {
+            let words = format!("two calls have the id {:?}", call.tool_use_id);
+            return Err(Error::invalid(
+                format!("{path}[{index}].toolUse.toolUseId"),
+                words,
+            ));
+        }
+        if call.r#type.is_none() {
+            open.push(&call.tool_use_id);
+        }
+    }
+    Ok(())
 }
 
 /// A request body as Bedrock takes it.

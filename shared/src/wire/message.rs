@@ -276,9 +276,12 @@ impl ContentBlock {
             | Self::Document(_)
             | Self::Video(_)
             | Self::Audio(_)
-            | Self::ToolResult(_)
             | Self::GuardContent(_)
             | Self::SearchResult(_) => role == Role::User,
+            // What Bedrock ran itself has its result beside the call.
+            Self::ToolResult(result) => {
+                role == Role::User || (role == Role::Assistant && result.r#type.is_some())
+            }
             Self::ToolUse(_) | Self::ReasoningContent(_) | Self::CitationsContent(_) => {
                 role == Role::Assistant
             }

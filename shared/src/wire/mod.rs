@@ -28,6 +28,7 @@ mod message;
 mod options;
 mod reply;
 #[cfg(test)]
+#[allow(clippy::too_many_lines, reason = "tables")]
 mod tests;
 mod tool;
 pub mod union;
