@@ -84,7 +84,8 @@ $(TOOLS)/catalog/installed: catalog/requirements.txt
 
 $(TOOLS)/peers/bin/ministack:
 	python3 -m venv $(TOOLS)/peers
-	$(TOOLS)/peers/bin/pip install --quiet boto3==1.44.8 cbor2==6.3.0 ministack==1.5.33
+	$(TOOLS)/peers/bin/pip install --quiet boto3==1.44.8 cbor2==6.3.0 defusedxml graphql-core hypercorn jsonata-python pyyaml
+	$(TOOLS)/peers/bin/pip install --quiet --no-deps ministack==1.5.33
 
 $(TOOLS)/fuzz/bin/schemathesis:
 	python3 -m venv $(TOOLS)/fuzz

@@ -100,10 +100,10 @@ async fn what_is_wrong_is_named() {
             "is not a decimal number",
         ),
         (
-            r#"{"prompt": "x", "timeoutMs": 0}"#,
+            r#"{"prompt": "x", "timeoutMs": 99}"#,
             400,
             "timeoutMs",
-            "at least 1",
+            "at least 100",
         ),
         (
             r#"{"prompt": "x", "budget": "cheap"}"#,

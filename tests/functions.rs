@@ -17,6 +17,7 @@ mod converse;
 mod families;
 mod guide;
 mod invoke;
+mod openapi;
 mod operations;
 mod standin;
 mod template;

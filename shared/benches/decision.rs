@@ -99,6 +99,19 @@ fn bench(criterion: &mut Criterion) {
         );
     }
     group.finish();
+    let mut group = criterion.benchmark_group("token estimate");
+    for length in LENGTHS {
+        let prompt = prompt(length);
+        group.throughput(Throughput::Bytes(length as u64));
+        group.bench_with_input(
+            BenchmarkId::from_parameter(length),
+            &prompt,
+            |bencher, prompt| {
+                bencher.iter(|| estimate_tokens(black_box(prompt)));
+            },
+        );
+    }
+    group.finish();
 }
 
 criterion_group!(benches, bench);

@@ -339,6 +339,8 @@ fn by_code(code: Option<&str>, message: Option<&str>, status: u16) -> Outcome {
         "model identifier is invalid",
         "on-demand throughput",
         "This model doesn't support",
+        "Input is too long",
+        "Too many input tokens",
     ];
     let is_about_the_model =
         message.is_some_and(|message| about_the_model.iter().any(|words| message.contains(words)));
@@ -388,6 +390,10 @@ mod tests {
         let refused = |message| by_code(Some("ValidationException"), Some(message), 400);
         assert_eq!(
             refused("The provided model identifier is invalid."),
+            Outcome::Unsupported
+        );
+        assert_eq!(
+            refused("Input is too long for requested model."),
             Outcome::Unsupported
         );
         assert_eq!(refused("The text field is blank."), Outcome::Invalid);

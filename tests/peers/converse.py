@@ -5,19 +5,20 @@
 
 import json
 import os
-import socket
+import re
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.validate import ParamValidator
+from stack import LOCAL, call, free_port, stack, wait_for
 
-LOCAL = sys.argv[1]
 MODELS = json.loads((Path(__file__).parents[2] / "shared" / "models.json").read_text(encoding="utf-8"))["models"]
 HAIKU = "us.anthropic.claude-haiku-5-5"
 
@@ -36,21 +37,6 @@ REFUSED = [
 ]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port):
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise SystemExit(f"nothing listens on port {port}")
-
-
 def refusal(client, **request):
     try:
         client.converse(**request)
@@ -62,12 +48,7 @@ def refusal(client, **request):
 @contextmanager
 def stand_in(region):
     """The stand-in for a Region, as boto3's client of it and its port."""
-    port, aws_port = free_port(), free_port()
-    environment = {**os.environ, "AWS_REGION": region}
-    command = [LOCAL, "--port", str(port), "--aws-port", str(aws_port)]
-    stack = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(aws_port)
+    with stack(region) as (_, aws_port):
         client = boto3.client(
             "bedrock-runtime",
             region_name=region,
@@ -77,9 +58,6 @@ def stand_in(region):
             config=Config(retries={"total_max_attempts": 1}),
         )
         yield client, aws_port
-    finally:
-        stack.terminate()
-        stack.wait()
 
 
 def ids_from(model, region):
@@ -116,16 +94,127 @@ def boto3_is_refused_as_by_bedrock():
         assert bare == ("ValidationException", 400), bare
         dead = refusal(client, modelId="anthropic.claude-3-haiku-20240307-v1:0", messages=messages)
         assert dead == ("ResourceNotFoundException", 404), dead
-        fault = json.dumps({"error": "ThrottlingException", "times": 1}).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{aws_port}/_simulation/faults", fault, {"content-type": "application/json"}
-        )
-        urllib.request.urlopen(request)
+        call(aws_port, "/_simulation/faults", {"error": "ThrottlingException", "times": 1})
         throttled = refusal(client, modelId=HAIKU, messages=messages)
         assert throttled == ("ThrottlingException", 429), throttled
         for id, extra in REFUSED:
             refused = refusal(client, modelId=id, **{"messages": messages, **extra})
             assert refused == ("ValidationException", 400), (id, extra, refused)
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+SCHEMA = json.dumps(
+    {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+)
+TOOL = {"toolSpec": {"name": "clock", "description": "Tells the time.", "inputSchema": {"json": {"type": "object"}}}}
+POINT = {"cachePoint": {"type": "default", "ttl": "1h"}}
+TOOL_LOOP = [
+    {"role": "user", "content": [{"text": "What time is it?"}]},
+    {
+        "role": "assistant",
+        "content": [
+            {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "sealed"}}},
+            {"toolUse": {"toolUseId": "t1", "name": "clock", "input": {}}},
+            {"toolUse": {"toolUseId": "t2", "name": "clock", "input": {"zone": "UTC"}}},
+        ],
+    },
+    {
+        "role": "user",
+        "content": [
+            {"toolResult": {"toolUseId": "t2", "content": [{"json": {"time": "noon"}}], "status": "success"}},
+            {"toolResult": {"toolUseId": "t1", "content": [{"text": "noon"}], "status": "error"}},
+        ],
+    },
+]
+# Every part of a request, in wholes that a caller might send.
+REQUESTS = [
+    {"prompt": "Why?", "system": "Be brief.", "inferenceConfig": {"temperature": 0.5, "topP": 0.9, "stopSequences": ["END"]}},
+    {"messages": [{"role": "user", "content": [{"text": "See?"}, {"image": {"format": "png", "source": {"bytes": PIXEL}}}]}]},
+    {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"document": {"format": "txt", "name": "Notes", "source": {"bytes": "aGk="}}},
+                    {"document": {"name": "More", "source": {"content": [{"text": "hi"}]}, "citations": {"enabled": True}}},
+                    {"searchResult": {"source": "https://example.com", "title": "t", "content": [{"text": "x"}]}},
+                    {"text": "What do they say?"},
+                ],
+            }
+        ]
+    },
+    {"messages": [{"role": "user", "content": [{"text": "x"}, {"video": {"format": "mp4", "source": {"bytes": "aGk="}}}]}]},
+    {"messages": [{"role": "user", "content": [{"text": "x"}, {"audio": {"format": "wav", "source": {"bytes": "aGk="}}}]}]},
+    {"messages": TOOL_LOOP},
+    {"messages": TOOL_LOOP, "toolConfig": {"tools": [TOOL, POINT], "toolChoice": {"auto": {}}}},
+    {"prompt": "Time?", "toolConfig": {"tools": [TOOL], "toolChoice": {"tool": {"name": "clock"}}}},
+    {"prompt": "Who?", "outputConfig": {"effort": "max", "textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": SCHEMA, "name": "who"}}}}},
+    {"prompt": "Hard?", "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 4000}}},
+    {"prompt": "Hard?", "additionalModelRequestFields": {"thinking": {"type": "disabled"}}, "outputConfig": {"effort": "xhigh"}},
+    {"prompt": "Again?", "system": "word " * 6000, "promptCache": "1h"},
+    {"messages": [{"role": "user", "content": [{"text": "x"}, POINT]}], "system": [{"text": "y"}, POINT]},
+    {
+        "prompt": "Safe?",
+        "guardrailConfig": {"guardrailIdentifier": "abc1", "guardrailVersion": "DRAFT"},
+        "requestMetadata": {"team": "blue"},
+        "serviceTier": {"type": "priority"},
+        "performanceConfig": {"latency": "optimized"},
+        "additionalModelResponseFieldPaths": ["/stop_sequence"],
+        "projectIdentifier": "blue",
+    },
+    {
+        "messages": [{"role": "user", "content": [{"guardContent": {"text": {"text": "x", "qualifiers": ["query"]}}}]}],
+        "guardrailConfig": {"guardrailIdentifier": "abc1", "guardrailVersion": "1", "trace": "enabled_full"},
+    },
+    {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]},
+]
+
+
+def breaches(shape, value, at=""):
+    """What the service model says and botocore's validator does not look at: patterns and enumerations."""
+    if shape.type_name == "structure" and not getattr(shape, "is_document_type", False):
+        for name, part in value.items():
+            yield from breaches(shape.members[name], part, f"{at}.{name}")
+    elif shape.type_name == "list":
+        for index, part in enumerate(value):
+            yield from breaches(shape.member, part, f"{at}[{index}]")
+    elif shape.type_name == "map":
+        for name, part in value.items():
+            yield from breaches(shape.key, name, f"{at}.{name}")
+            yield from breaches(shape.value, part, f"{at}.{name}")
+    elif shape.type_name == "string":
+        pattern = shape.metadata.get("pattern")
+        if shape.enum and value not in shape.enum:
+            yield f"{at}: {value!r} is none of {shape.enum}"
+        if pattern and not re.fullmatch(pattern, value):
+            yield f"{at}: {value!r} does not match {pattern}"
+
+
+def what_reaches_the_wire_satisfies_the_service_model():
+    shape = botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    seen = 0
+    with stack("us-east-1", DATA_RESIDENCY="global", MAX_COST_USD="100") as (port, aws_port):
+        alive = [m for m in MODELS if m["kind"] == "text" and m["lifecycle"].get("endOfLife", "9999") > today]
+        for model in [m for m in alive if ids_from(m, "us-east-1")]:
+            answered = 0
+            for request in REQUESTS:
+                status, answer = call(port, "/invoke", {**request, "model": model["id"]})
+                assert status in (200, 422), (model["id"], request, answer)
+                if status == 200:
+                    repaired = [a for a in answer["routing"]["attempts"] if a["outcome"] != "answered"]
+                    sealed = any("reasoning of another model" in warning for warning in answer["warnings"])
+                    assert not repaired or sealed, (model["id"], request, answer)
+                    answered += 1
+            _, sent = call(aws_port, "/_simulation/requests")
+            for one in sent[-answered:] if answered else []:
+                parameters = {"modelId": one["modelId"], **one["body"]}
+                report = ParamValidator().validate(parameters, shape)
+                assert not report.has_errors(), (model["id"], report.generate_report())
+                assert not list(breaches(shape, parameters)), (model["id"], list(breaches(shape, parameters)))
+                seen += 1
+    assert seen > 500, seen
+    print(f"{seen} requests")
 
 
 def the_router_asks_ministack():
@@ -159,6 +248,11 @@ def the_router_asks_ministack():
         ministack.wait()
 
 
-for check in (boto3_gets_an_answer_of_every_living_text_model, boto3_is_refused_as_by_bedrock, the_router_asks_ministack):
+for check in (
+    boto3_gets_an_answer_of_every_living_text_model,
+    boto3_is_refused_as_by_bedrock,
+    what_reaches_the_wire_satisfies_the_service_model,
+    the_router_asks_ministack,
+):
     check()
     print(f"{check.__name__}: ok")

@@ -22,6 +22,9 @@ use crate::openapi::Refusals;
 const INPUT_TOKENS: u64 = 1_000_000;
 const OUTPUT_TOKENS: u64 = 500_000;
 
+/// Tokens in one estimate at most: more than all models together make in a year.
+const MOST_TOKENS: u64 = 1_000_000_000_000_000;
+
 /// Models in one estimate at most.
 const MOST_MODELS: usize = 200;
 
@@ -29,8 +32,10 @@ const MOST_MODELS: usize = 200;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct EstimateRequest {
     /// A volume of input; a million tokens if absent.
+    #[schema(maximum = 1000000000000000i64)]
     input_tokens: Option<u64>,
     /// A volume of output; half a million tokens if absent, or what the prompt's tier is expected to answer.
+    #[schema(maximum = 1000000000000000i64)]
     output_tokens: Option<u64>,
     /// One request, in place of `inputTokens`.
     prompt: Option<String>,
@@ -104,7 +109,11 @@ pub(crate) struct Estimate {
 
 /// Prices, and answers with the cheapest first; unknown prices come last. Nothing is called.
 #[utoipa::path(post, path = "/estimate", tag = "catalog", summary = "What tokens or a prompt would cost, the cheapest first",
-    request_body = EstimateRequest,
+    request_body(content = EstimateRequest, examples(
+        ("volume" = (summary = "A volume on two models", value = json!({
+            "models": ["opus", "gpt-6-sol"], "inputTokens": 2000000, "outputTokens": 100000 }))),
+        ("guide" = (summary = "A million tokens in and half a million out on the usual models", value = json!({}))),
+    )),
     responses((status = 200, description = "The estimates", body = Estimates), Refusals))]
 pub async fn estimate(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let record = app.record(&call, "/estimate");
@@ -116,6 +125,17 @@ pub async fn estimate(State(app): State<Arc<App>>, call: Call, body: Payload) ->
 impl App {
     fn estimates(&self, body: &[u8]) -> Result<Estimates, Error> {
         let body: EstimateRequest = parse(body)?;
+        for (field, tokens) in [
+            ("inputTokens", body.input_tokens),
+            ("outputTokens", body.output_tokens),
+        ] {
+            if tokens.is_some_and(|tokens| tokens > MOST_TOKENS) {
+                return Err(Error::invalid(
+                    field,
+                    format!("there may be at most {MOST_TOKENS} tokens"),
+                ));
+            }
+        }
         let amount = self.amount(&body)?;
         if let Some(scope) = body
             .scope

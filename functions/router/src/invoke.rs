@@ -19,7 +19,26 @@ use crate::request::{InvokeRequest, Request};
 
 /// Routes, asks, prices, answers.
 #[utoipa::path(post, path = "/invoke", tag = "models", summary = "Route a prompt and ask the model",
-    request_body = InvokeRequest,
+    request_body(content = InvokeRequest, examples(
+        ("question" = (summary = "A question", value = json!({ "prompt": "Why is the sky blue?" }))),
+        ("cheapest" = (summary = "The cheapest model that will do, within a limit", value = json!({
+            "prompt": "Classify this as positive or negative: 'Great product!'", "budget": "lower-cost", "maxCostUsd": 0.01 }))),
+        ("picture" = (summary = "A question about a picture", value = json!({
+            "messages": [{ "role": "user", "content": [
+                { "text": "What is in this picture?" },
+                { "image": { "format": "gif", "source": { "bytes": "R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==" } } } ] }] }))),
+        ("tools" = (summary = "A question with a tool", value = json!({
+            "prompt": "What is the weather in Oslo?",
+            "toolConfig": { "tools": [{ "toolSpec": { "name": "weather", "description": "The weather in a city.", "inputSchema": { "json": {
+                "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] } } } }] } }))),
+        ("json" = (summary = "JSON by a schema", value = json!({
+            "prompt": "Who wrote Faust?",
+            "outputConfig": { "textFormat": { "type": "json_schema", "structure": { "jsonSchema": { "name": "author", "schema":
+                "{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\"}}, \"required\": [\"name\"], \"additionalProperties\": false}" } } } } }))),
+        ("cache" = (summary = "A long prompt that will come again", value = json!({
+            "system": "You answer questions about the handbook that follows ...", "prompt": "How many days off are there?",
+            "promptCache": "1h", "model": "claude-sonnet" }))),
+    )),
     responses((status = 200, description = "The model's answer", body = Answer), Refusals, Undecided, Unanswered))]
 pub async fn invoke(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let mut record = app.record(&call, "/invoke");

@@ -19,7 +19,6 @@ use utoipa::ToSchema;
 /// What is asked: `prompt` or `messages`, and how it is to be answered. Only one of the two is needed.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(example = json!({ "prompt": "Why is the sky blue?" }))]
 pub struct InvokeRequest {
     /// A question, in place of `messages`.
     prompt: Option<String>,
@@ -78,7 +77,7 @@ pub struct InvokeRequest {
     #[schema(minimum = 0, exclusive_minimum = 0)]
     max_cost_usd: Option<Usd>,
     /// The most time it may take, in milliseconds.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 100)]
     timeout_ms: Option<u64>,
 }
 
@@ -94,6 +93,9 @@ fn variables<'de, D: serde::Deserializer<'de>>(
         .map(|(name, Variable(value))| (name, value))
         .collect())
 }
+
+/// The least time that a caller may give, in milliseconds.
+const LEAST_TIMEOUT_MS: u64 = 100;
 
 /// A request that was read and checked.
 #[derive(Clone, Debug)]
@@ -128,8 +130,13 @@ impl Request {
         if body.max_cost_usd.is_some_and(|limit| limit <= Usd::ZERO) {
             return Err(Error::invalid("maxCostUsd", "maxCostUsd must be above 0"));
         }
-        if body.timeout_ms == Some(0) {
-            return Err(Error::invalid("timeoutMs", "timeoutMs must be at least 1"));
+        if body
+            .timeout_ms
+            .is_some_and(|timeout| timeout < LEAST_TIMEOUT_MS)
+        {
+            let words =
+                format!("timeoutMs must be at least {LEAST_TIMEOUT_MS}; no model answers sooner");
+            return Err(Error::invalid("timeoutMs", words));
         }
         let stored = body.model.as_deref().is_some_and(is_stored_prompt);
         let mut request = Self {

@@ -19,7 +19,10 @@ use crate::request::{InvokeRequest, Request};
 
 /// Decides, and answers with the decision.
 #[utoipa::path(post, path = "/route", tag = "models", summary = "The decision alone; no model is called",
-    request_body = InvokeRequest,
+    request_body(content = InvokeRequest, examples(
+        ("design" = (summary = "A hard question", value = json!({
+            "prompt": "Design a distributed system architecture for a high-frequency trading platform", "budget": "best-quality" }))),
+    )),
     responses((status = 200, description = "The decision", body = Routing), Refusals, Undecided))]
 pub async fn route(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let mut record = app.record(&call, "/route");

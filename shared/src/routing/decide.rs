@@ -98,6 +98,8 @@ pub struct Candidate<'a> {
     pub max_tokens: u32,
     /// What it is expected to cost, if prices are known.
     pub estimate: Option<Usd>,
+    /// The context has room even if the input is a fifth longer than estimated.
+    pub roomy: bool,
     /// Its place in the quality column; 0 where it has none.
     pub quality: u8,
     /// That it ends soon.
@@ -301,6 +303,7 @@ impl<'a> Search<'a, '_> {
                 tier,
                 max_tokens,
                 estimate,
+                roomy: filter::is_roomy(self, model),
                 quality: 0,
                 notice: self.notice(model),
             }),
@@ -313,11 +316,13 @@ impl<'a> Search<'a, '_> {
     }
 }
 
-/// Orders candidates by budget; equal ones keep the order of preference. An unknown cost comes last.
+/// Orders candidates by budget; equal ones keep the order of preference. An unknown cost comes last, and so do those whose
+/// context the request may not fit into after all.
 fn rank(chain: &mut [Candidate<'_>], budget: Budget) {
     match budget {
         Budget::LowerCost => chain.sort_by_key(|c| (c.estimate.is_none(), c.estimate)),
         Budget::Balanced => {}
         Budget::BestQuality => chain.sort_by_key(|c| std::cmp::Reverse(c.quality)),
     }
+    chain.sort_by_key(|c| !c.roomy);
 }

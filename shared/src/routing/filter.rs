@@ -87,7 +87,7 @@ fn content_lacking(facts: &Facts<'_>, model: &Model, auto: bool) -> Option<&'sta
             "takes no documents",
         ),
         (
-            facts.citations && lacks(can.citations, auto),
+            facts.citations && can.citations != Some(true),
             "does not cite",
         ),
         (
@@ -105,7 +105,7 @@ fn tools_lacking(facts: &Facts<'_>, can: &Capabilities, auto: bool) -> Option<&'
             "cannot be made to use a tool",
         ),
         (
-            facts.tool_images && lacks(can.rich_tool_results, auto),
+            facts.tool_images && can.rich_tool_results != Some(true),
             "takes no images in tool results",
         ),
     ])
@@ -132,7 +132,7 @@ fn wire_lacking(facts: &Facts<'_>, can: &Capabilities, auto: bool) -> Option<&'s
 
 /// A model that takes `toolChoice` may still not let it force a call.
 fn can_be_forced(capabilities: &Capabilities, auto: bool) -> bool {
-    capabilities.forced_tool_use != Some(false) && (!auto || capabilities.tool_choice == Some(true))
+    capabilities.forced_tool_use != Some(false) && !lacks(capabilities.tool_choice, auto)
 }
 
 fn too_long(search: &Search<'_, '_>, model: &Model) -> Option<String> {
@@ -142,6 +142,18 @@ fn too_long(search: &Search<'_, '_>, model: &Model) -> Option<String> {
         .input_tokens
         .saturating_add(least_output(search, model));
     (needed > context).then(|| format!("context window {context} < {needed} tokens"))
+}
+
+/// Whether the context has room even if the input is a fifth longer than estimated, which is how far estimates go wrong.
+pub(super) fn is_roomy(search: &Search<'_, '_>, model: &Model) -> bool {
+    let input = search.facts.input_tokens;
+    let needed = input
+        .saturating_add(input / 5)
+        .saturating_add(least_output(search, model));
+    model
+        .limits
+        .context_tokens
+        .is_none_or(|context| needed <= context)
 }
 
 /// The output a model must have room for: what the caller asks for, as far as the model can, else what is expected.

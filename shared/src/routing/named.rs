@@ -108,6 +108,7 @@ impl<'a> Search<'a, '_> {
             tier: self.facts.service_tier,
             max_tokens,
             estimate: None,
+            roomy: true,
             quality: 0,
             notice: None,
         })
