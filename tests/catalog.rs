@@ -220,7 +220,7 @@ async fn an_estimate_is_priced_by_what_would_be_invoked_or_is_asked_for() {
     );
     let long = total(json!({ "models": ["llama3-8b"], "prompt": "x".repeat(80_000) })).await;
     assert_eq!(
-        long["warnings"][0], "20120 tokens are more than its context of 8192",
+        long["warnings"][0], "14761 tokens are more than its context of 8192",
         "{long}"
     );
 }
