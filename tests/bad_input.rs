@@ -85,7 +85,7 @@ async fn what_is_wrong_is_named() {
             r#"{"prompt": "x", "inferenceConfig": {"maxTokens": -1}}"#,
             400,
             "inferenceConfig.maxTokens",
-            "expected u32",
+            "expected a whole number",
         ),
         (
             r#"{"prompt": "x", "maxCostUsd": 0}"#,
@@ -115,7 +115,7 @@ async fn what_is_wrong_is_named() {
             r#"{"prompt": "x", "task": "embedding"}"#,
             400,
             "task",
-            "POST /embeddings",
+            "POST /route shows",
         ),
         (
             r#"{"prompt": "x", "model": "gpt-nothing"}"#,

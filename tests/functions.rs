@@ -20,4 +20,5 @@ mod invoke;
 mod openapi;
 mod operations;
 mod standin;
+mod streaming;
 mod template;

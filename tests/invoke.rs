@@ -142,8 +142,12 @@ async fn a_failing_candidate_is_followed_by_the_next() {
 async fn an_answer_to_the_sdks_own_second_try_is_used() {
     let lambda = Lambda::router(&[]).await;
     lambda.fail("haiku", "ThrottlingException", Some(1));
+    // Only where no other candidate follows.
     let (status, body) = lambda
-        .post("/invoke", r#"{"prompt": "Classify: good"}"#)
+        .post(
+            "/invoke",
+            r#"{"prompt": "Classify: good", "model": "haiku"}"#,
+        )
         .await;
     assert_eq!(
         (status, &body["routing"]["modelId"]),
@@ -175,7 +179,6 @@ async fn an_unknown_price_is_null_and_said() {
 
 #[tokio::test]
 async fn when_no_candidate_answers_the_last_fault_is_told() {
-    let lambda = Lambda::router(&[]).await;
     for (error, status, kind) in [
         ("ThrottlingException", 429, "throttled"),
         ("ModelNotReadyException", 429, "model-not-ready"),
@@ -187,7 +190,8 @@ async fn when_no_candidate_answers_the_last_fault_is_told() {
         ("ResourceNotFoundException", 404, "model-not-found"),
         ("ValidationException", 400, "refused-by-bedrock"),
     ] {
-        lambda.bedrock.faults.clear();
+        // Another instance each time: what failed rests for a while.
+        let lambda = Lambda::router(&[]).await;
         lambda.fail("", error, None);
         let (got, body) = lambda
             .post("/invoke", r#"{"prompt": "hi", "model": "nova-lite"}"#)

@@ -2,21 +2,25 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Lock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use local::bedrock::Bedrock;
 use local::bedrock::faults::Fault;
-use local::bedrock::{Bedrock, routes};
 use serde_json::{Value, json};
 use shared::catalog::Catalog;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -58,7 +62,9 @@ impl Lambda {
             .map_or("us-east-1", |(_, region)| region);
         let bedrock = Arc::new(Bedrock::new(region, Cow::Borrowed(Catalog::built_in())));
         let runtime_port = serve(runtime_api(Arc::clone(&runtime))).await;
-        let bedrock_port = serve(routes(Arc::clone(&bedrock))).await;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let bedrock_port = listener.local_addr().unwrap().port();
+        tokio::spawn(local::stack::serve(listener, Arc::clone(&bedrock)));
         let mut child = Command::new(env!("CARGO_BIN_EXE_router-under-test"))
             .env_clear()
             .envs(environment(runtime_port, bedrock_port))
@@ -103,6 +109,41 @@ impl Lambda {
         answer(&self.invoke(&event.to_string()).await)
     }
 
+    /// Sends a body to `/invoke` and returns status, problem or events, and when each piece came.
+    pub async fn stream(&self, body: &Value) -> Streamed {
+        let mut event: Value = serde_json::from_str(&event("invoke-http")).unwrap();
+        let mut body = body.clone();
+        body["stream"] = true.into();
+        event["body"] = body.to_string().into();
+        let answer = self.invoke(&event.to_string()).await;
+        let text = answer["body"].as_str().unwrap();
+        let field = |event: &str, name: &str| {
+            event
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
+        };
+        let events = text.split("\n\n").filter_map(|event| {
+            let data = field(event, "data")?;
+            Some((field(event, "event")?, serde_json::from_str(&data).unwrap()))
+        });
+        Streamed {
+            status: u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap(),
+            events: events.collect(),
+            problem: serde_json::from_str(text).unwrap_or_default(),
+            pieces: answer["pieces"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|piece| {
+                    (
+                        piece[0].as_u64().unwrap(),
+                        piece[1].as_str().unwrap().to_owned(),
+                    )
+                })
+                .collect(),
+        }
+    }
+
     /// Lets Bedrock fail for models whose id contains a text, a number of times or for good.
     pub fn fail(&self, model: &str, error: &str, times: Option<u32>) {
         let (model, error) = (model.to_owned(), Some(error.to_owned()));
@@ -143,6 +184,45 @@ impl Lambda {
         let lines = output.lines().filter(|line| line.starts_with("{\"_aws\""));
         lines
             .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// A streamed answer.
+#[derive(Debug)]
+pub struct Streamed {
+    /// The HTTP status.
+    pub status: u16,
+    /// The events by name, in their order.
+    pub events: Vec<(String, Value)>,
+    /// The problem, where there is one in their place.
+    pub problem: Value,
+    /// When each piece came, in microseconds since 1970, and what it was.
+    pub pieces: Vec<(u64, String)>,
+}
+
+impl Streamed {
+    /// The names of the events, each once in a row.
+    pub fn order(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.events.iter().map(|(name, _)| name.as_str()).collect();
+        names.dedup();
+        names
+    }
+
+    /// The last event.
+    pub fn last(&self) -> &Value {
+        &self
+            .events
+            .last()
+            .unwrap_or_else(|| panic!("no events: {self:?}"))
+            .1
+    }
+
+    /// The text of all deltas.
+    pub fn text(&self) -> String {
+        self.events
+            .iter()
+            .filter_map(|(_, value)| value["text"].as_str())
             .collect()
     }
 }
@@ -240,9 +320,52 @@ async fn next(State(runtime): State<Arc<Runtime>>) -> impl IntoResponse {
 async fn response(
     State(runtime): State<Arc<Runtime>>,
     Path(id): Path<String>,
-    body: Bytes,
+    headers: HeaderMap,
+    body: Body,
 ) -> StatusCode {
-    conclude(&runtime, &id, Ok(serde_json::from_slice(&body).unwrap()))
+    let streamed = headers
+        .get("lambda-runtime-function-response-mode")
+        .is_some_and(|mode| mode == "streaming");
+    let mut pieces = Vec::new();
+    let mut stream = body.into_data_stream();
+    while let Some(piece) = poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
+        pieces.push((Instant::now(), piece.expect("no answer breaks off")));
+    }
+    let whole: Vec<u8> = pieces
+        .iter()
+        .flat_map(|(_, piece)| piece.to_vec())
+        .collect();
+    let answer = if streamed {
+        streamed_answer(&whole, pieces)
+    } else {
+        serde_json::from_slice(&whole).unwrap()
+    };
+    conclude(&runtime, &id, Ok(answer))
+}
+
+/// What Lambda makes of a streamed answer: its head as JSON, eight zeros, its body. `pieces` tells when each piece came, in
+/// microseconds since 1970, as far as one clock can tell it.
+fn streamed_answer(whole: &[u8], pieces: Vec<(Instant, Bytes)>) -> Value {
+    let zeros = whole
+        .windows(8)
+        .position(|bytes| bytes == [0; 8])
+        .expect("eight zeros end the head");
+    let mut answer: Value = serde_json::from_slice(&whole[..zeros]).unwrap();
+    answer["body"] = String::from_utf8(whole[zeros + 8..].to_vec())
+        .unwrap()
+        .into();
+    let ago =
+        |at: Instant| micros().saturating_sub(u64::try_from(at.elapsed().as_micros()).unwrap());
+    answer["pieces"] = pieces
+        .iter()
+        .map(|(at, piece)| json!([ago(*at), String::from_utf8_lossy(piece)]))
+        .collect();
+    answer
+}
+
+/// Microseconds since 1970.
+pub fn micros() -> u64 {
+    u64::try_from(shared::telemetry::now().as_micros()).unwrap()
 }
 
 async fn failure(

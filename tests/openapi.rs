@@ -26,8 +26,12 @@ async fn every_field_of_an_answer_is_in_the_document() {
     let lambda = Lambda::router(&[]).await;
     let (_, document) = answer(&lambda.invoke(&event("openapi-rest")).await);
     let (_, said) = lambda.post("/invoke", r#"{"prompt": "x", "guardrailConfig": {"guardrailIdentifier": "a", "guardrailVersion": "1"}}"#).await;
+    let mut done = said.clone();
+    for elsewhere in ["text", "output", "routing"] {
+        assert!(done.as_object_mut().unwrap().remove(elsewhere).is_some());
+    }
     for (name, value) in [
-        ("Answer", &said),
+        ("Done", &done),
         ("Routing", &said["routing"]),
         ("Usage", &said["usage"]),
         ("Cost", &said["cost"]),

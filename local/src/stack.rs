@@ -15,6 +15,7 @@ use shared::config::Config;
 use shared::http::RequestId;
 use tokio::net::TcpListener;
 
+use crate::bedrock::breakable::{Breakable, Breaker};
 use crate::bedrock::{Bedrock, routes};
 
 /// The Region that is played where none is set.
@@ -51,8 +52,17 @@ pub async fn listen(host: IpAddr, port: u16, option: &str) -> Result<TcpListener
 pub fn simulate(bedrock: Arc<Bedrock>, listener: TcpListener) -> Result<Client, String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let client = client(&bedrock.region, address);
-    tokio::spawn(async move { axum::serve(listener, routes(bedrock)).await });
+    tokio::spawn(serve(listener, bedrock));
     Ok(client)
+}
+
+/// Serves the stand-in on a listener.
+///
+/// # Errors
+/// None, in fact: it serves until it is dropped.
+pub async fn serve(listener: TcpListener, bedrock: Arc<Bedrock>) -> std::io::Result<()> {
+    let routes = routes(bedrock).into_make_service_with_connect_info::<Breaker>();
+    axum::serve(Breakable(listener), routes).await
 }
 
 /// The real SDK client, with nothing changed but the endpoint and the credentials.

@@ -28,6 +28,8 @@ pub struct Config {
     pub bedrock_endpoint: Option<String>,
     /// The guardrail of every model call, which no caller can switch off.
     pub guardrail: Option<GuardrailConfig>,
+    /// Answers leave piece by piece, through Lambda's response streaming.
+    pub streaming: bool,
     /// Path under which a custom domain maps the API, without a trailing slash.
     pub base_path: String,
     /// Models and routes.
@@ -51,6 +53,7 @@ impl Config {
     /// | `METRICS_NAMESPACE` | `BedrockRouter` | CloudWatch namespace; `off` writes no metrics |
     /// | `BEDROCK_ENDPOINT` | the public one | URL of a VPC endpoint for bedrock-runtime, or of the local stand-in |
     /// | `GUARDRAIL` | none | `id:version` of a guardrail for every model call, or its ARN and version; callers cannot switch it off |
+    /// | `RESPONSE_MODE` | `buffered` | `stream` where the invoker takes Lambda's response streaming: a REST API in stream mode, a function URL |
     /// | `BASE_PATH` | none | path under which a custom domain maps the API |
     /// | `CATALOG_FILE`, `ROUTES_FILE` | built in | files in the place of `models.json` and `routes.json` |
     ///
@@ -87,6 +90,7 @@ impl Config {
             metrics: Some(metrics).filter(|namespace| namespace != "off"),
             bedrock_endpoint: url(&lookup, "BEDROCK_ENDPOINT")?,
             guardrail: guardrail(&lookup)?,
+            streaming: streaming(&lookup)?,
             base_path: lookup("BASE_PATH")
                 .map(|path| format!("/{}", path.trim_matches('/')))
                 .unwrap_or_default(),
@@ -138,6 +142,16 @@ fn url(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<St
         )),
     };
     lookup(name).map(read).transpose()
+}
+
+fn streaming(lookup: &impl Fn(&str) -> Option<String>) -> Result<bool, String> {
+    match lookup("RESPONSE_MODE").as_deref().map(str::trim) {
+        None | Some("buffered") => Ok(false),
+        Some("stream") => Ok(true),
+        Some(other) => Err(format!(
+            "RESPONSE_MODE={other:?} is not one of buffered, stream"
+        )),
+    }
 }
 
 fn guardrail(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<GuardrailConfig>, String> {

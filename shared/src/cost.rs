@@ -2,7 +2,7 @@
 
 use std::ops::Add;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::catalog::{Prices, TokenPrices};
@@ -25,8 +25,16 @@ pub struct Usage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_input_tokens: Option<u64>,
     /// Written tokens by time to live.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_none"
+    )]
     pub cache_details: Vec<CacheDetail>,
+}
+
+/// Reads null as an empty list.
+fn null_as_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CacheDetail>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Tokens written to the prompt cache with one time to live.

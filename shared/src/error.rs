@@ -1,8 +1,11 @@
 //! What can go wrong, and what the caller is told.
 
 use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::bedrock::{Attempt, Fault, Outcome};
+use crate::cost::{Cost, Usage};
 use crate::routing::Rejected;
 
 /// Everything that ends a request without an answer. Text of a 4xx is for the caller; a 5xx tells only the bare fact.
@@ -47,9 +50,22 @@ pub enum Error {
         fault: Fault,
         /// Every call.
         attempts: Vec<Attempt>,
+        /// What had come of an answer that broke off.
+        cut: Option<Box<Cut>>,
     },
     /// Our own mistake.
     Internal(String),
+}
+
+/// What had come of an answer when it broke off.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Cut {
+    /// Its text so far.
+    pub text: String,
+    /// Tokens, by our own estimate: Bedrock tells them at the end only.
+    pub usage: Usage,
+    /// What they cost; null where a price is unknown.
+    pub cost: Option<Cost>,
 }
 
 impl Error {
@@ -79,6 +95,16 @@ impl Error {
     #[must_use]
     pub fn gone(absence: String, successor: Option<String>) -> Self {
         Self::Gone { absence, successor }
+    }
+
+    /// No answer at all.
+    #[must_use]
+    pub fn bedrock(fault: Fault, attempts: Vec<Attempt>) -> Self {
+        Self::Bedrock {
+            fault,
+            attempts,
+            cut: None,
+        }
     }
 
     /// The HTTP status that says it.

@@ -14,6 +14,7 @@ pub mod cost;
 pub mod error;
 pub mod fit;
 pub mod http;
+pub mod nodelay;
 pub mod routing;
 pub mod schema;
 pub mod telemetry;

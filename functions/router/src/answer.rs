@@ -17,20 +17,37 @@ use crate::structured::StructuredOutput;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer<'a> {
-    /// The Lambda request id.
-    pub id: &'a str,
     /// The text blocks of the message, joined.
     pub text: String,
     /// The message as Bedrock sent it.
     pub output: Output,
-    /// Why it ended.
+    /// All the rest.
+    #[serde(flatten)]
+    pub done: Done<'a>,
+    /// How the model was chosen.
+    pub routing: Routing<'a>,
+}
+
+/// What is known at the end of an answer: the last event of one that is streamed, and a part of one that is not.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Done<'a> {
+    /// The Lambda request id.
+    pub id: &'a str,
+    /// Why it ended: Bedrock's word, or `deadline`.
     pub stop_reason: String,
     /// Tokens, as Bedrock counted them.
     pub usage: Usage,
+    /// The tokens are our own estimate, because the answer was cut off before Bedrock told them.
+    #[serde(skip_serializing_if = "is_false")]
+    pub usage_estimated: bool,
     /// Exact cost; null where a price is unknown.
     pub cost: Option<Cost>,
     /// Milliseconds from request to answer.
     pub latency_ms: u64,
+    /// Milliseconds from request to the first piece of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_first_token_ms: Option<u64>,
     /// Bedrock's own measurements.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
@@ -44,10 +61,13 @@ pub struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub additional_model_response_fields: Option<Json>,
-    /// How the model was chosen.
-    pub routing: Routing<'a>,
     /// What the caller should know.
     pub warnings: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What the guardrail found. What the model would have said is never part of it.

@@ -1,4 +1,4 @@
-//! `POST /invoke`: route a prompt and ask the model.
+//! `POST /invoke`: route a prompt and ask the model, for an answer in one piece or in many.
 
 use std::sync::Arc;
 
@@ -6,16 +6,18 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use shared::catalog::Task;
+use shared::cost::affordable_output;
 use shared::error::Error;
 use shared::http::{Call, Payload, json};
 use shared::routing::Decision;
 use shared::telemetry::{Record, whole_ms};
 
 use crate::App;
-use crate::answer::{Answer, Guardrail, Routing};
-use crate::ask::Asked;
+use crate::answer::{Answer, Done, Guardrail, Routing};
+use crate::ask::{Asked, Turn};
 use crate::openapi::{Refusals, Unanswered, Undecided};
 use crate::request::{InvokeRequest, Request};
+use crate::sse::{self, Sink};
 
 /// Routes, asks, prices, answers.
 #[utoipa::path(post, path = "/invoke", tag = "models", summary = "Route a prompt and ask the model",
@@ -42,46 +44,158 @@ use crate::request::{InvokeRequest, Request};
     responses((status = 200, description = "The model's answer", body = Answer), Refusals, Undecided, Unanswered))]
 pub async fn invoke(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let mut record = app.record(&call, "/invoke");
-    let answer = app.invoke(&call, body, &mut record).await;
-    app.conclude(answer, &call, record)
+    let request = app
+        .read(&call, body, "/invoke")
+        .and_then(|request| app.admit(request));
+    match request {
+        Ok(request) if request.stream || call.takes_events => {
+            let id = call.request_id.clone();
+            sse::answer(&id, |sink| async move {
+                app.tell(&call, &request, &sink, record).await
+            })
+            .await
+        }
+        Ok(request) => {
+            let finish = |answer: Answer<'_>| json(StatusCode::OK, &answer, &call.request_id);
+            let answer = app
+                .invoke(&call, &request, &Sink::default(), &mut record, finish)
+                .await;
+            app.conclude(answer, &call, record)
+        }
+        Err(error) => app.conclude(Err(error), &call, record),
+    }
 }
 
 impl App {
-    async fn invoke(
+    /// The answer in pieces. Its record is written before the last piece goes out: the sandbox may freeze right after.
+    async fn tell(&self, call: &Call, request: &Request, sink: &Sink, mut record: Record) {
+        let done = self
+            .invoke(call, request, sink, &mut record, |answer| {
+                sse::Last::of(&answer.done)
+            })
+            .await;
+        let (status, kind) = match &done {
+            Ok(_) => (StatusCode::OK, None),
+            Err(error) => (error.status(), Some(error.kind())),
+        };
+        self.write(&mut record, status, kind, call);
+        match done {
+            Ok(done) => sink.done(done).await,
+            Err(error) => sink.fail(error).await,
+        }
+    }
+
+    /// Decides, asks, prices, and hands the answer to what makes of it what goes out.
+    async fn invoke<T>(
         &self,
         call: &Call,
-        body: Payload,
+        request: &Request,
+        sink: &Sink,
         record: &mut Record,
-    ) -> Result<Response, Error> {
-        let request = self.read(call, body, "/invoke")?;
-        self.admit(&request)?;
-        let decision = self.decide(&request, record)?;
-        let mut asked = self.ask(call, &request, &decision, record).await?;
-        let structured_output = self.hold_to_schema(call, &request, &mut asked).await;
+        finish: impl FnOnce(Answer<'_>) -> T,
+    ) -> Result<T, Error> {
+        let decision = self.decide(request, record)?;
+        let turn = Turn {
+            call,
+            request,
+            sink,
+            decision: &decision,
+        };
+        let mut asked = self.ask(turn, record).await?;
+        self.make_room(turn, &mut asked).await;
+        let structured_output = self.hold_to_schema(turn, &mut asked).await;
         record.spend(&asked.usage, asked.cost.map(|cost| cost.total_usd));
         record.stop_reason = Some(asked.reply.stop_reason.clone());
-        let guardrail = Guardrail::of(&request, &mut asked.reply, self.config.guardrail.is_some());
-        let answer = Answer {
-            id: &call.request_id,
+        let guardrail = Guardrail::of(request, &mut asked.reply, self.config.guardrail.is_some());
+        let warnings = warnings(request, &decision, &asked);
+        let routed_to = asked.reply.routed_to().map(str::to_owned);
+        Ok(finish(Answer {
             text: asked.text(),
-            warnings: warnings(&request, &decision, &asked),
+            output: asked.reply.output,
+            done: Done {
+                id: &call.request_id,
+                stop_reason: asked.reply.stop_reason,
+                usage: asked.usage,
+                usage_estimated: asked.estimated,
+                cost: asked.cost,
+                latency_ms: whole_ms(call.started.elapsed()),
+                time_to_first_token_ms: asked.first_piece.map(whole_ms),
+                metrics: asked.reply.metrics,
+                structured_output,
+                guardrail,
+                additional_model_response_fields: asked.reply.additional_model_response_fields,
+                warnings,
+            },
             routing: Routing::by(
                 &decision,
-                asked.candidate,
+                &asked.candidate,
                 &asked.attempts,
-                asked.reply.routed_to(),
+                routed_to.as_deref(),
             ),
-            output: asked.reply.output,
-            stop_reason: asked.reply.stop_reason,
-            usage: asked.usage,
-            cost: asked.cost,
-            latency_ms: whole_ms(call.started.elapsed()),
-            metrics: asked.reply.metrics,
-            structured_output,
-            guardrail,
-            additional_model_response_fields: asked.reply.additional_model_response_fields,
+        }))
+    }
+
+    /// Where thinking has used up all of `maxTokens`, asks once more with twice the room, if the caller set no limit and the
+    /// others allow it.
+    async fn make_room(&self, turn: Turn<'_>, asked: &mut Asked<'_>) {
+        let is_used_up = asked.reply.stop_reason == "max_tokens" && asked.reply.is_empty();
+        if !is_used_up
+            || turn
+                .request
+                .conversation
+                .options
+                .inference_config
+                .max_tokens
+                .is_some()
+        {
+            return;
+        }
+        let candidate = &asked.candidate;
+        let limit = candidate
+            .model
+            .and_then(|model| model.limits.output_tokens)
+            .unwrap_or(u32::MAX);
+        let most = limit.min(self.config.policy.max_tokens.unwrap_or(u32::MAX));
+        let room = candidate.max_tokens.saturating_mul(2).min(most);
+        if room > candidate.max_tokens && self.can_afford(turn.request, asked, room) {
+            asked.candidate.max_tokens = room;
+            let again = self
+                .ask_again(turn, &turn.request.conversation, asked)
+                .await;
+            let came = if again {
+                ""
+            } else {
+                ", which brought no answer"
+            };
+            asked.changes.push(format!(
+                "thinking had used up maxTokens; asked once more with {room}{came}"
+            ));
+        }
+    }
+
+    /// Whether what is left of the cost limits pays for the same call again, with so many output tokens.
+    pub(crate) fn can_afford(&self, request: &Request, asked: &Asked<'_>, max_tokens: u32) -> bool {
+        let Some(limit) = request
+            .max_cost
+            .into_iter()
+            .chain(self.config.policy.max_cost)
+            .min()
+        else {
+            return true;
         };
-        Ok(json(StatusCode::OK, &answer, &call.request_id))
+        let left = limit
+            - asked
+                .cost
+                .map_or(shared::usd::Usd::ZERO, |cost| cost.total_usd);
+        // What the first answer, and a complaint about it, add to the input.
+        let input = asked.usage.total_tokens.saturating_add(100);
+        let most = asked
+            .candidate
+            .prices
+            .and_then(|prices| affordable_output(left, input, true, prices, asked.candidate.tier));
+        most.map_or(request.max_cost.is_none(), |most| {
+            most >= u64::from(max_tokens)
+        })
     }
 
     /// The request with all that the router adds: the operator's guardrail, and who asks.
@@ -95,17 +209,17 @@ impl App {
         Ok(request)
     }
 
-    fn admit(&self, request: &Request) -> Result<(), Error> {
+    fn admit(&self, request: Request) -> Result<Request, Error> {
         if self.config.paused {
             return Err(Error::Paused);
         }
         if request.task == Some(Task::Embedding) {
             return Err(Error::invalid(
                 "task",
-                "embeddings are made by POST /embeddings, not by /invoke",
+                "no model that makes embeddings answers a prompt; POST /route shows which one is for them",
             ));
         }
-        Ok(())
+        Ok(request)
     }
 }
 
@@ -122,7 +236,13 @@ fn warnings(request: &Request, decision: &Decision<'_>, asked: &Asked<'_>) -> Ve
         .iter()
         .filter(|attempt| attempt.outcome != "answered");
     warnings.extend(
-        failed.map(|attempt| format!("{} did not answer: {}", attempt.model_id, attempt.outcome)),
+        failed.map(|attempt| match attempt.model_id == asked.candidate.id {
+            true => format!(
+                "{} refused the request as it was ({}); it was mended and sent once more",
+                attempt.model_id, attempt.outcome
+            ),
+            false => format!("{} did not answer: {}", attempt.model_id, attempt.outcome),
+        }),
     );
     warnings.extend(asked.changes.iter().cloned());
     if asked.cost.is_none() && asked.candidate.model.is_some() {
@@ -131,8 +251,9 @@ fn warnings(request: &Request, decision: &Decision<'_>, asked: &Asked<'_>) -> Ve
             asked.candidate.id
         ));
     }
-    let ceiling = asked.candidate.max_tokens;
+    let ceiling = asked.max_tokens.unwrap_or(asked.candidate.max_tokens);
     match asked.reply.stop_reason.as_str() {
+        "deadline" => warnings.push("time ran out: this is what had come by then".into()),
         "max_tokens" => warnings.push(format!(
             "the answer was cut at maxTokens {ceiling}; thinking counts against it"
         )),

@@ -19,16 +19,19 @@ use shared::fit::Learned;
 use shared::http::{Call, MAX_BODY, json, problem};
 use utoipa::ToSchema;
 
+use cooldown::Cooldowns;
 use openapi::Refusals;
 
 pub mod answer;
 mod ask;
+pub mod cooldown;
 pub mod estimate;
 pub mod invoke;
 pub mod models;
 pub mod openapi;
 pub mod request;
 pub mod route;
+mod sse;
 mod structured;
 
 /// What every call needs.
@@ -40,6 +43,8 @@ pub struct App {
     pub client: Client,
     /// What Bedrock's refusals have taught this instance.
     pub learned: Learned,
+    /// Ids that are left alone for a while.
+    pub cooldowns: Cooldowns,
 }
 
 impl App {
@@ -50,6 +55,7 @@ impl App {
             config,
             client,
             learned: Learned::default(),
+            cooldowns: Cooldowns::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use shared::catalog::Task;
+use shared::catalog::{Task, is_stored_prompt};
 use shared::error::Error;
 use shared::http;
 use shared::routing::{Budget, Facts, Wanted};
@@ -66,6 +66,9 @@ pub struct InvokeRequest {
     /// `auto`, or any name of a model: alias, id, inference-profile id, ARN.
     #[schema(example = "auto")]
     model: Option<String>,
+    /// Answer in server-sent events; the header `Accept: text/event-stream` asks for the same.
+    #[serde(default)]
+    stream: bool,
     /// Refuse a model that is gone, in place of asking its successor.
     #[serde(default)]
     strict_model: bool,
@@ -74,7 +77,7 @@ pub struct InvokeRequest {
     /// What the caller would rather have.
     budget: Option<Budget>,
     /// The most it may cost, in US dollars.
-    #[schema(minimum = 0, exclusive_minimum = 0)]
+    #[schema(exclusive_minimum = 0)]
     max_cost_usd: Option<Usd>,
     /// The most time it may take, in milliseconds.
     #[schema(minimum = 100)]
@@ -104,6 +107,8 @@ pub struct Request {
     pub conversation: Conversation,
     /// Place cache points that last so long.
     pub caching: Option<CacheTtl>,
+    /// Answer piece by piece.
+    pub stream: bool,
     /// The caller's name for a model; `None` for `auto`.
     pub model: Option<String>,
     /// Refuse a dead model.
@@ -142,13 +147,14 @@ impl Request {
         let mut request = Self {
             model: body
                 .model
-                .filter(|model| !model.eq_ignore_ascii_case("auto")),
+                .filter(|model| !model.trim().eq_ignore_ascii_case("auto")),
             strict: body.strict_model,
             task: body.task,
             budget: body.budget,
             max_cost: body.max_cost_usd,
             timeout: body.timeout_ms.map(Duration::from_millis),
             caching: body.prompt_cache,
+            stream: body.stream,
             conversation: Conversation {
                 messages: messages(body.prompt, body.messages, stored)?,
                 system: body.system,
@@ -169,8 +175,9 @@ impl Request {
             },
             mended: None,
         };
+        request.conversation.check_parts()?;
         request.mended = request.conversation.alternate()?;
-        request.conversation.check()?;
+        request.conversation.check_whole()?;
         request.check_stored_prompt(stored)?;
         Ok(request)
     }
@@ -231,13 +238,14 @@ impl Request {
                 ));
             }
             config.get_or_insert_with(|| guardrail.clone());
+            self.conversation.options.keep_to_settings()?;
         } else if parts && config.is_none() {
             return Err(Error::invalid(
                 "guardContent",
                 "guardContent needs a guardrailConfig that says which guardrail looks at it",
             ));
         }
-        if let Some(config) = config {
+        if let Some(config) = &mut self.conversation.options.guardrail_config {
             config.trace.get_or_insert(GuardrailTrace::Enabled);
         }
         Ok(())
@@ -265,11 +273,6 @@ impl Request {
         };
         self.model.as_deref().map_or(Wanted::Auto, named)
     }
-}
-
-/// Whether a name is the ARN of a prompt that is stored in Bedrock, with or without a version.
-fn is_stored_prompt(model: &str) -> bool {
-    model.trim().starts_with("arn:") && model.contains(":prompt/")
 }
 
 fn messages(

@@ -94,10 +94,21 @@ impl App {
     ) -> Response {
         let kind = answer.as_ref().err().map(Error::kind);
         let response = answer.unwrap_or_else(|error| problem(&error, &call.request_id));
-        record.conclude(response.status().as_u16(), kind, call.started.elapsed());
+        self.write(&mut record, response.status(), kind, call);
+        response
+    }
+
+    /// Writes the record of a call, which ends here.
+    pub(crate) fn write(
+        &self,
+        record: &mut Record,
+        status: StatusCode,
+        kind: Option<&'static str>,
+        call: &Call,
+    ) {
+        record.conclude(status.as_u16(), kind, call.started.elapsed());
         if let Some(namespace) = &self.config.metrics {
             record.emit(namespace);
         }
-        response
     }
 }

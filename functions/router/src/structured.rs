@@ -5,59 +5,60 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
-use shared::catalog::Prices;
-use shared::cost::{Usage, affordable_output};
 use shared::fit::Form;
-use shared::http::Call;
 use shared::schema;
-use shared::usd::Usd;
 use shared::wire::Reply;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::ask::Asked;
-use crate::request::{Request, asked_again};
+use crate::ask::{Asked, Turn};
+use crate::request::asked_again;
 
 /// How JSON by the caller's schema was come by, and whether the answer matches.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StructuredOutput {
     /// The way.
     via: Form,
-    /// Whether `text` is JSON that matches the schema.
-    valid: bool,
+    /// Whether `text` is JSON that matches the schema; null where there is no such text, because the model calls a tool of the
+    /// caller's, or a guardrail stepped in.
+    valid: Option<bool>,
     /// Whether the model was asked twice.
     retried: bool,
 }
 
 impl App {
-    /// Checks an answer against the caller's schema, and asks once more where that may help and is within the limits.
+    /// Checks an answer against the caller's schema, and asks once more where that may help and is within the limits; never
+    /// where the first answer was told already.
     pub(crate) async fn hold_to_schema(
         &self,
-        call: &Call,
-        request: &Request,
+        turn: Turn<'_>,
         asked: &mut Asked<'_>,
     ) -> Option<StructuredOutput> {
         let via = asked.form?;
-        let schema: Value =
-            serde_json::from_str(&request.conversation.options.schema()?.schema).ok()?;
+        let conversation = &turn.request.conversation;
+        let schema: Value = serde_json::from_str(&conversation.options.schema()?.schema).ok()?;
+        let is_answer = asked.reply.stop_reason != "guardrail_intervened"
+            && (via == Form::ForcedTool || !asked.reply.has_calls());
+        if !is_answer {
+            return Some(StructuredOutput {
+                via,
+                valid: None,
+                retried: false,
+            });
+        }
         unwrap(&mut asked.reply, via);
         let mut mismatch = mismatch(&schema, asked);
-        let retried = match mismatch
-            .take_if(|_| via != Form::OutputConfig && self.may_retry(call, request, asked))
-        {
-            Some(why) => {
-                let again = asked_again(&request.conversation, &asked.text(), &why);
-                let answered = self.ask_again(call, request, &again, asked).await;
-                if answered {
-                    unwrap(&mut asked.reply, via);
-                    mismatch = self::mismatch(&schema, asked);
-                } else {
-                    mismatch = Some(why);
-                }
-                true
+        let may_retry =
+            via != Form::OutputConfig && !turn.sink.is_open() && self.may_retry(turn, asked);
+        let mut retried = false;
+        if let Some(why) = mismatch.as_ref().filter(|_| may_retry) {
+            let again = asked_again(conversation, &asked.text(), why);
+            retried = true;
+            if self.ask_again(turn, &again, asked).await {
+                unwrap(&mut asked.reply, via);
+                mismatch = self::mismatch(&schema, asked);
             }
-            None => false,
-        };
+        }
         if let Some(why) = &mismatch {
             asked
                 .changes
@@ -65,40 +66,20 @@ impl App {
         }
         Some(StructuredOutput {
             via,
-            valid: mismatch.is_none(),
+            valid: Some(mismatch.is_none()),
             retried,
         })
     }
 
     /// A second call makes sense when the first was not cut off, and when time and money are left for it.
-    fn may_retry(&self, call: &Call, request: &Request, asked: &Asked<'_>) -> bool {
+    fn may_retry(&self, turn: Turn<'_>, asked: &Asked<'_>) -> bool {
         let whole = matches!(
             asked.reply.stop_reason.as_str(),
             "end_turn" | "tool_use" | "stop_sequence"
         );
-        let limit = request
-            .max_cost
-            .into_iter()
-            .chain(self.config.policy.max_cost)
-            .min();
-        let candidate = asked.candidate;
-        let affordable = limit.is_none_or(|limit| {
-            let left = limit - asked.cost.map_or(Usd::ZERO, |cost| cost.total_usd);
-            let room = candidate
-                .prices
-                .map(|prices| room_for_more(left, &asked.usage, prices, asked));
-            room.unwrap_or(request.max_cost.is_none())
-        });
-        whole && affordable && call.time_left_within(request.timeout) > Duration::from_secs(1)
+        let in_time = turn.call.time_left_within(turn.request.timeout) > Duration::from_secs(1);
+        whole && in_time && self.can_afford(turn.request, asked, asked.candidate.max_tokens)
     }
-}
-
-/// Whether an amount buys the same call again, with the first answer in it.
-fn room_for_more(left: Usd, usage: &Usage, prices: &Prices, asked: &Asked<'_>) -> bool {
-    // What the first answer and the complaint about it add.
-    let input = usage.total_tokens.saturating_add(100);
-    let most = affordable_output(left, input, true, prices, asked.candidate.tier);
-    most.is_some_and(|most| most >= u64::from(asked.candidate.max_tokens))
 }
 
 /// Why the answer does not match, if it does not.

@@ -51,6 +51,18 @@ pub(super) fn request(body: &Value) -> Checked {
     for (m, message) in list(body, "messages").iter().enumerate() {
         content(m, message)?;
     }
+    let names: Vec<_> = blocks(body)
+        .filter_map(|block| block.pointer("/document/name"))
+        .collect();
+    if names
+        .iter()
+        .enumerate()
+        .any(|(n, name)| names.iter().skip(n + 1).any(|other| other == name))
+    {
+        return Err(Refusal::invalid(
+            "Messages can't contain duplicate document names.",
+        ));
+    }
     calls(body)?;
     let points = blocks(body)
         .chain(list(body, "system"))
@@ -62,6 +74,26 @@ pub(super) fn request(body: &Value) -> Checked {
         ));
     }
     Ok(())
+}
+
+/// Checks a request for a stored prompt, which brings its own settings.
+///
+/// # Errors
+/// The refusal that Bedrock would send.
+pub(super) fn stored_prompt(body: &Value) -> Checked {
+    fields(body)?;
+    let own = [
+        "inferenceConfig",
+        "system",
+        "toolConfig",
+        "additionalModelRequestFields",
+    ];
+    match own.into_iter().find(|field| body.get(field).is_some()) {
+        Some(field) => Err(Refusal::invalid(format!(
+            "{field} cannot be specified when modelId is a prompt resource."
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn fields(body: &Value) -> Checked {

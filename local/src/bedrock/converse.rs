@@ -1,7 +1,7 @@
-//! `POST /model/{id}/converse`: checked as Bedrock checks it, answered by nobody.
+//! `POST /model/{id}/converse` and `converse-stream`: checked as Bedrock checks it, answered by nobody.
 
 use serde_json::Value;
-use shared::catalog::{Catalog, Model, Scope, Status};
+use shared::catalog::{Catalog, Kind, Model, Scope, Status};
 use shared::telemetry;
 
 use super::{Bedrock, Refusal, answer, check, fitness};
@@ -10,17 +10,38 @@ use super::{Bedrock, Refusal, answer, check, fitness};
 ///
 /// # Errors
 /// The refusal that Bedrock would send.
-pub fn converse(bedrock: &Bedrock, id: &str, body: &[u8]) -> Result<Value, Refusal> {
+pub fn converse(bedrock: &Bedrock, id: &str, body: &[u8], stream: bool) -> Result<Value, Refusal> {
     let model = model(&bedrock.catalog, &bedrock.region, id)?;
     let body: Value = serde_json::from_slice(body)
         .map_err(|_| Refusal::new("SerializationException", "the body is not JSON"))?;
+    if id.contains(":prompt/") {
+        return check::stored_prompt(&body)
+            .map(|()| answer::reply(model, &body, &mut bedrock.cached()));
+    }
     check::request(&body)?;
+    if stream
+        && body.get("toolConfig").is_some()
+        && model.capabilities.streaming_tools == Some(false)
+    {
+        return Err(Refusal::invalid(
+            "This model doesn't support tool use in streaming mode.",
+        ));
+    }
     fitness::of(model, &body)?;
     Ok(answer::reply(model, &body, &mut bedrock.cached()))
 }
 
 /// The model behind an id, if it can be invoked from this Region by that id.
 fn model<'a>(catalog: &'a Catalog, region: &str, id: &str) -> Result<&'a Model, Refusal> {
+    // A stored prompt has a model of its own; any that lives will do here.
+    if id.contains(":prompt/") {
+        let living = catalog.models.iter().find(|model| {
+            model.kind == Kind::Text
+                && model.capabilities.converse == Some(true)
+                && check_alive(model).is_ok()
+        });
+        return living.ok_or_else(|| Refusal::invalid("The provided model identifier is invalid."));
+    }
     let id = id.rsplit('/').next().unwrap_or(id);
     let bare = catalog.models.iter().find(|model| model.id == id);
     let profile = id.split_once('.').and_then(|(prefix, rest)| {

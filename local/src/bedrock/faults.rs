@@ -1,4 +1,4 @@
-//! What the stand-in is told to do wrong: fail a number of times, or be slow.
+//! What the stand-in is told to do wrong: fail in every way that Bedrock can, at every point of an answer, or be slow.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Bedrock, Refusal};
+use super::Bedrock;
 
 /// A fault for the models whose id contains a text.
 ///
@@ -19,17 +19,49 @@ pub struct Fault {
     /// A part of the invoked id; empty for all.
     #[serde(default)]
     pub model: String,
-    /// The exception to answer with.
+    /// How many requests it lets pass before it begins.
+    #[serde(default)]
+    pub skip: u32,
+    /// How many requests it meets; without it, all.
+    pub times: Option<u32>,
+    /// The exception to answer with; its own HTTP status unless `status` is given.
     pub error: Option<String>,
     /// The exception's message.
     pub message: Option<String>,
-    /// A body to answer with, whatever it is, as if all went well.
+    /// An HTTP status to answer with; without `error`, one that names no exception.
+    pub status: Option<u16>,
+    /// Seconds that the answer asks the caller to wait.
+    pub retry_after: Option<u64>,
+    /// A body to answer with, whatever it is: as if all went well, or with `status`.
     pub reply: Option<String>,
-    /// How many requests it meets; without it, all.
-    pub times: Option<u32>,
+    /// So many events of a streamed answer come before it goes wrong. Without it, an `error` or `breaks` comes in their place.
+    pub after: Option<usize>,
+    /// How the answer breaks.
+    pub breaks: Option<Breaks>,
     /// Milliseconds to wait before the answer.
     #[serde(default)]
     pub latency_ms: u64,
+    /// Milliseconds to wait before each event of a streamed answer.
+    #[serde(default)]
+    pub drip_ms: u64,
+}
+
+/// How an answer breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Breaks {
+    /// The connection is reset: before the answer's head, or after some events.
+    Reset,
+    /// Nothing more comes, and the connection stays open.
+    Hang,
+    /// The stream ends as if it were whole.
+    Truncated,
+    /// The stream ends within a frame.
+    Cut,
+    /// A frame has a wrong checksum.
+    Checksum,
+    /// The last event, which holds the tokens, is missing.
+    Usage,
 }
 
 /// The faults in force.
@@ -53,15 +85,11 @@ impl Faults {
             .clear();
     }
 
-    /// Waits as told, and gives what a request to a model is to be answered with, unless it is to be answered as usual.
-    pub(super) async fn next(&self, id: &str) -> Option<Result<String, Refusal>> {
+    /// The fault that meets a request to a model, after its wait.
+    pub(super) async fn next(&self, id: &str) -> Option<Fault> {
         let fault = self.take(id)?;
         tokio::time::sleep(Duration::from_millis(fault.latency_ms)).await;
-        let message = fault
-            .message
-            .unwrap_or_else(|| "a fault that the simulation was told to make".into());
-        let refusal = |code| Err(Refusal::new(code, message));
-        fault.error.map(refusal).or(fault.reply.map(Ok))
+        Some(fault)
     }
 
     fn take(&self, id: &str) -> Option<Fault> {
@@ -69,8 +97,27 @@ impl Faults {
         let fault = faults
             .iter_mut()
             .find(|fault| id.contains(&fault.model) && fault.times != Some(0))?;
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return None;
+        }
         fault.times = fault.times.map(|times| times - 1);
         Some(fault.clone())
+    }
+}
+
+impl Fault {
+    /// Whether it comes within a streamed answer, and not in its place.
+    pub(super) fn is_within(&self) -> bool {
+        let in_place = matches!(self.breaks, None | Some(Breaks::Reset | Breaks::Hang));
+        self.after.is_some() || !in_place
+    }
+
+    /// The words of its exception.
+    pub(super) fn words(&self) -> String {
+        self.message
+            .clone()
+            .unwrap_or_else(|| "a fault that the simulation was told to make".into())
     }
 }
 

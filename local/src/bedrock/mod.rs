@@ -6,13 +6,14 @@
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
+use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Json;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -21,13 +22,16 @@ use serde_json::{Value, json};
 use shared::catalog::Catalog;
 
 mod answer;
+pub mod breakable;
 mod check;
 pub mod converse;
 pub mod faults;
 mod fitness;
 mod sample;
+mod stream;
 
-use faults::Faults;
+use breakable::Breaker;
+use faults::{Breaks, Fault, Faults};
 
 /// The stand-in's state.
 #[derive(Debug)]
@@ -109,7 +113,8 @@ impl Bedrock {
 /// Its routes.
 pub fn routes(bedrock: Arc<Bedrock>) -> Router {
     Router::new()
-        .route("/model/{id}/converse", post(reply))
+        .route("/model/{id}/converse", post(converse))
+        .route("/model/{id}/converse-stream", post(converse_stream))
         .route(
             "/_simulation/faults",
             post(faults::add).delete(faults::clear),
@@ -137,32 +142,115 @@ fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
         .unwrap_or_default()
 }
 
-async fn reply(
-    State(bedrock): State<Arc<Bedrock>>,
-    Path(id): Path<String>,
+async fn converse(
+    bedrock: State<Arc<Bedrock>>,
+    id: Path<String>,
+    breaker: ConnectInfo<Breaker>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    answer(bedrock.0, id.0, breaker.0, headers, body, false).await
+}
+
+async fn converse_stream(
+    bedrock: State<Arc<Bedrock>>,
+    id: Path<String>,
+    breaker: ConnectInfo<Breaker>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(bedrock.0, id.0, breaker.0, headers, body, true).await
+}
+
+async fn answer(
+    bedrock: Arc<Bedrock>,
+    id: String,
+    breaker: Breaker,
+    headers: HeaderMap,
+    body: Bytes,
+    stream: bool,
+) -> Response {
     let number = bedrock.requests.fetch_add(1, Ordering::Relaxed);
     bedrock.keep(&id, &body);
-    let result = match bedrock.faults.next(&id).await {
-        Some(told) => told,
-        None => signed(&headers)
-            .and_then(|()| converse::converse(&bedrock, &id, &body))
-            .map(|reply| reply.to_string()),
+    let fault = bedrock.faults.next(&id).await;
+    let mut response = match fault
+        .as_ref()
+        .filter(|fault| !(stream && fault.is_within()))
+    {
+        Some(fault) if fault.breaks == Some(Breaks::Hang) => pending().await,
+        Some(fault) if fault.breaks.is_some() => {
+            breaker.break_it();
+            StatusCode::OK.into_response()
+        }
+        Some(fault) if fault.error.is_some() || fault.status.is_some() || fault.reply.is_some() => {
+            told(fault, stream)
+        }
+        _ => usual(&bedrock, &id, &headers, &body, stream.then_some(fault)),
     };
-    let mut response = result.map_or_else(Refusal::into_response, |reply| {
-        (StatusCode::OK, reply).into_response()
-    });
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
     if let Ok(id) = HeaderValue::from_str(&format!("simulated-{number}")) {
         headers.insert("x-amzn-requestid", id);
     }
     response
+}
+
+/// What the stand-in was told to answer.
+fn told(fault: &Fault, stream: bool) -> Response {
+    let status = fault
+        .status
+        .and_then(|status| StatusCode::from_u16(status).ok());
+    let mut response = match (&fault.error, &fault.reply) {
+        (Some(code), _) => Refusal::new(code.clone(), fault.words()).into_response(),
+        (None, Some(reply)) if status.is_none() && stream => whole_stream(reply),
+        (None, Some(reply)) => {
+            ([(header::CONTENT_TYPE, "application/json")], reply.clone()).into_response()
+        }
+        (None, None) => json!({ "message": fault.words() })
+            .to_string()
+            .into_response(),
+    };
+    if let Some(status) = status {
+        *response.status_mut() = status;
+    }
+    if let Some(seconds) = fault.retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A reply in pieces, if it is one; what is no JSON goes out as it is.
+fn whole_stream(reply: &str) -> Response {
+    match serde_json::from_str::<Value>(reply) {
+        Ok(reply) => events(stream::body(&reply, None)),
+        Err(_) => events(reply.to_owned().into()),
+    }
+}
+
+fn events(body: Body) -> Response {
+    (
+        [(header::CONTENT_TYPE, "application/vnd.amazon.eventstream")],
+        body,
+    )
+        .into_response()
+}
+
+/// What Bedrock would answer; streamed, perhaps with a fault within.
+fn usual(
+    bedrock: &Bedrock,
+    id: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    stream: Option<Option<Fault>>,
+) -> Response {
+    let reply =
+        signed(headers).and_then(|()| converse::converse(bedrock, id, body, stream.is_some()));
+    match (reply, stream) {
+        (Err(refusal), _) => refusal.into_response(),
+        (Ok(reply), None) => Json(reply).into_response(),
+        (Ok(reply), Some(fault)) => events(stream::body(&reply, fault)),
+    }
 }
 
 fn signed(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -222,6 +310,10 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body: Value = json!({ "message": self.message });
         let mut response = (self.status(), body.to_string()).into_response();
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         // The suffix is what the real service sends at times; clients must cut it off.
         let kind = format!(
             "{}:http://internal.amazon.com/coral/com.amazon.bedrock/",

@@ -6,7 +6,7 @@ use jiff::civil::{Date, date};
 
 pub use data::*;
 pub use load::load;
-pub use name::{Named, Reference, arn_region, clean};
+pub use name::{Named, Reference, arn_region, clean, is_stored_prompt};
 pub use place::{Placement, Residency};
 pub use prices::{LongContext, Prefix, Prices, Scope, TokenPrices};
 

@@ -113,6 +113,10 @@ impl Catalog {
     /// Up to three known names that look like this one.
     fn nearest(&self, name: &str) -> Vec<&str> {
         const ALIKE: f64 = 0.85;
+        // No known name is nearly as long, and likeness takes time.
+        if name.len() > 200 {
+            return Vec::new();
+        }
         let name = name.to_lowercase();
         let likeness = |known: &str| strsim::jaro_winkler(&name, known);
         let mut names: Vec<_> = self
@@ -124,6 +128,12 @@ impl Catalog {
         names.sort_by(|a, b| b.0.total_cmp(&a.0));
         names.into_iter().take(3).map(|(_, known)| known).collect()
     }
+}
+
+/// Whether a name is the ARN of a prompt that is stored in Bedrock, with or without a version.
+#[must_use]
+pub fn is_stored_prompt(name: &str) -> bool {
+    name.trim().starts_with("arn:") && name.contains(":prompt/")
 }
 
 /// A name with a dash for every point between two digits.

@@ -167,9 +167,15 @@ impl Fitting<'_, '_> {
         let Some(wanted) = wanted else { return };
         let takes =
             self.is(|can| can.cache_points, true) && !self.has_learned(&Repair::CachePoints);
-        if !takes || !self.has_price_for(CacheTtl::FiveMinutes) {
+        if takes && !self.has_price_for(CacheTtl::FiveMinutes) {
             return self.say(format!(
-                "nothing is cached: {} takes no cache points, or their price is not known",
+                "nothing is cached: what writing to the cache costs is not known for {}",
+                self.name()
+            ));
+        }
+        if !takes {
+            return self.say(format!(
+                "nothing is cached: {} is not known to take cache points",
                 self.name()
             ));
         }

@@ -24,8 +24,6 @@ pub enum Repair {
     Effort,
     /// Send no `performanceConfig`.
     Performance,
-    /// Send no `serviceTier`.
-    ServiceTier,
     /// Send no `additionalModelRequestFields` of this name.
     AdditionalField(String),
 }
@@ -54,11 +52,18 @@ impl Repair {
                 Self::AdditionalField(key)
             });
         }
+        // A refused schema names keywords and fields that are the caller's.
+        if says("output_config.format")
+            || says("outputConfig.textFormat")
+            || (says("schema") && refuses("structured output"))
+        {
+            return Some(Self::TextFormat);
+        }
         if says("system messages") && refuses("support") {
             Some(Self::System)
         } else if says("`temperature` and `top_p` cannot both") {
             Some(Self::TopP)
-        } else if ["`temperature`", "`top_p`", "`top_k`", "temperature", "topP"]
+        } else if ["`temperature`", "`top_p`", "`top_k`"]
             .iter()
             .any(|name| refuses(name))
         {
@@ -73,25 +78,27 @@ impl Repair {
             Some(Self::Reasoning)
         } else if refuses("effort") {
             Some(Self::Effort)
-        } else if refuses("textFormat")
-            || refuses("structured output")
-            || refuses("outputConfig")
-            || refuses("output_config.format")
-        {
-            Some(Self::TextFormat)
         } else if refuses("performance") || refuses("latency") {
             Some(Self::Performance)
-        } else if refuses("serviceTier") || refuses("service tier") {
-            Some(Self::ServiceTier)
         } else {
             None
         }
     }
 
-    /// Whether it holds for every request to the model; a field that one caller made up is no knowledge about it.
+    /// Whether it holds for every request to the model. Seals, schemas, cache points and fields may be wrong in one request
+    /// and right in the next.
     #[must_use]
     pub fn is_about_the_model(&self) -> bool {
-        !matches!(self, Self::AdditionalField(_))
+        match self {
+            Self::System | Self::Sampling | Self::TopP | Self::MaxTokens(_) | Self::Performance => {
+                true
+            }
+            Self::CachePoints
+            | Self::Reasoning
+            | Self::TextFormat
+            | Self::Effort
+            | Self::AdditionalField(_) => false,
+        }
     }
 }
 
@@ -173,12 +180,12 @@ mod tests {
                 Some(Repair::TextFormat),
             ),
             (
-                "The model does not support the provided service tier.",
-                Some(Repair::ServiceTier),
-            ),
-            (
                 "Latency performance configuration is not supported for this model.",
                 Some(Repair::Performance),
+            ),
+            (
+                "output_config.format.schema: For 'array' type, property 'temperature' is not supported",
+                Some(Repair::TextFormat),
             ),
             (
                 "Malformed input request: #: extraneous key [system messages not supported] is not permitted",

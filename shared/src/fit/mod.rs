@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::catalog::{Capabilities, Model};
+use crate::catalog::{Capabilities, Model, is_stored_prompt};
 use crate::cost::ServiceTier;
 use crate::routing::Candidate;
 use crate::wire::{
@@ -36,10 +36,18 @@ pub struct Fitted<'a> {
     pub form: Option<Form>,
 }
 
+impl Fitted<'_> {
+    /// The `maxTokens` that is sent.
+    #[must_use]
+    pub fn max_tokens(&self) -> Option<u32> {
+        self.body.options.inference_config.max_tokens
+    }
+}
+
 /// Makes a conversation fit a candidate. `caching` asks for cache points; `learned` is what Bedrock has refused before.
 ///
-/// `maxTokens` is always set: Bedrock reserves quota by it, and its own default is the model's maximum. Only a stored prompt,
-/// which brings its own, has no messages and gets none.
+/// `maxTokens` is always set: Bedrock reserves quota by it, and its own default is the model's maximum. Only a stored prompt
+/// brings its own.
 #[must_use]
 pub fn fit<'a>(
     conversation: &'a Conversation,
@@ -60,7 +68,8 @@ pub fn fit<'a>(
         learned,
     };
     let mut form = None;
-    if !conversation.messages.is_empty() {
+    // A stored prompt brings its own settings, and Bedrock takes none beside it.
+    if !is_stored_prompt(&candidate.id) {
         fitting.limit_tokens();
         fitting.supply_tools(conversation);
         form = fitting.form_answer();
@@ -150,7 +159,7 @@ impl Fitting<'_, '_> {
         let name = self.name();
         let options = &mut self.body.options;
         let asked = options.tier();
-        let has_tier = self.candidate.tier == asked && !self.learned.contains(&Repair::ServiceTier);
+        let has_tier = self.candidate.tier == asked;
         if asked != ServiceTier::Default && !has_tier {
             options.service_tier = None;
             self.say(format!(

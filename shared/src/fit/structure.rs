@@ -51,16 +51,31 @@ impl Fitting<'_, '_> {
             return Form::OutputConfig;
         };
         let can = &model.capabilities;
-        let native = can.structured_output == Some(true) && !self.has_learned(&Repair::TextFormat);
+        let options = &self.body.options;
+        let cites = self
+            .body
+            .messages
+            .iter()
+            .flat_map(|message| &message.content)
+            .any(ContentBlock::wants_citations);
+        let native =
+            can.structured_output == Some(true) && !self.has_learned(&Repair::TextFormat) && !cites;
         let thinks = can.thinks_by_default == Some(true)
             || can.thinking_always_on == Some(true)
-            || super::thinking::is_asked_for(&self.body.options.additional_model_request_fields);
+            || super::thinking::is_asked_for(&options.additional_model_request_fields);
         let can_be_forced = can.tools == Some(true)
             && can.tool_choice == Some(true)
             && can.forced_tool_use != Some(false);
+        // A guardrail looks at text, and not at what a tool is called with.
+        let unseen = options.guardrail_config.is_some();
         if native && is_closed(&definition.schema) {
             Form::OutputConfig
-        } else if can_be_forced && !thinks && self.body.tool_config.is_none() {
+        } else if can_be_forced
+            && !thinks
+            && !unseen
+            && self.body.tool_config.is_none()
+            && is_an_object(&definition.schema)
+        {
             Form::ForcedTool
         } else {
             Form::Instruction
@@ -119,51 +134,59 @@ impl Fitting<'_, '_> {
     }
 }
 
-/// Whether a schema keeps to what Bedrock's structured output takes: every object closed, no limits of number or length, no
-/// recursion (AWS's page on structured outputs).
-fn is_closed(schema: &str) -> bool {
-    serde_json::from_str(schema).is_ok_and(|schema: Value| is_closed_at(&schema))
+/// Whether a schema is one of an object, which is all that a tool can take.
+fn is_an_object(schema: &str) -> bool {
+    serde_json::from_str(schema)
+        .is_ok_and(|schema: Value| schema.get("type") == Some(&json!("object")))
 }
 
-const NOT_TAKEN: [&str; 12] = [
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "$ref",
-    "not",
-    "patternProperties",
+/// Whether a schema keeps to what Bedrock's structured output takes for certain: an object, every object in it closed, and no
+/// keyword but these (AWS's page on structured outputs).
+fn is_closed(schema: &str) -> bool {
+    is_an_object(schema)
+        && serde_json::from_str(schema).is_ok_and(|schema: Value| is_closed_at(&schema))
+}
+
+const TAKEN: [&str; 11] = [
+    "$schema",
+    "additionalProperties",
+    "anyOf",
+    "const",
+    "default",
+    "description",
+    "enum",
+    "items",
+    "properties",
+    "required",
+    "title",
 ];
 
 fn is_closed_at(schema: &Value) -> bool {
     let Value::Object(schema) = schema else {
-        return schema.is_boolean();
+        return false;
     };
-    let is_object =
-        schema.get("type") == Some(&json!("object")) || schema.contains_key("properties");
-    let closed = !is_object || schema.get("additionalProperties") == Some(&Value::Bool(false));
-    closed
-        && !NOT_TAKEN.iter().any(|key| schema.contains_key(*key))
-        && parts(schema).all(is_closed_at)
+    let kind = schema.get("type");
+    let is_object = schema.contains_key("properties")
+        || kind == Some(&json!("object"))
+        || kind
+            .and_then(Value::as_array)
+            .is_some_and(|kinds| kinds.contains(&json!("object")));
+    let is_closed = !is_object || schema.get("additionalProperties") == Some(&Value::Bool(false));
+    let is_taken = |key: &String| key == "type" || TAKEN.contains(&key.as_str());
+    is_closed && schema.keys().all(is_taken) && parts(schema).all(is_closed_at)
 }
 
 /// The schemas within a schema.
 fn parts(schema: &Map<String, Value>) -> impl Iterator<Item = &Value> {
-    let single = ["items", "additionalProperties"]
+    let listed = schema
+        .get("anyOf")
+        .and_then(Value::as_array)
         .into_iter()
-        .filter_map(|key| schema.get(key))
-        .filter(|part| part.is_object());
-    let listed = ["anyOf", "allOf", "oneOf", "prefixItems"]
-        .into_iter()
-        .filter_map(|key| schema.get(key)?.as_array())
         .flatten();
-    let named = ["properties", "$defs", "definitions"]
+    let named = schema
+        .get("properties")
+        .and_then(Value::as_object)
         .into_iter()
-        .filter_map(|key| schema.get(key)?.as_object());
-    single.chain(listed).chain(named.flat_map(Map::values))
+        .flat_map(Map::values);
+    schema.get("items").into_iter().chain(listed).chain(named)
 }

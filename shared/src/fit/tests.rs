@@ -267,13 +267,13 @@ fn thinking_is_asked_for_in_the_models_own_words() {
             "nova-lite",
             &enabled,
             Value::Null,
-            "thinking dropped: nova-lite does not think on request",
+            "thinking dropped: nova-lite takes no such field",
         ),
         (
             "claude-haiku-4-5",
             &enabled,
             json!({ "type": "enabled", "budget_tokens": 2048 }),
-            "thinking set to a budget of 2048 tokens: claude-haiku-4-5 wants one that leaves room in maxTokens",
+            "thinking set to a budget of 2048 tokens: claude-haiku-4-5 wants one between 1024 and maxTokens 4096",
         ),
     ] {
         assert_eq!(

@@ -19,13 +19,26 @@ enum Thinking {
     Budget(u64),
 }
 
-/// Whether a caller's own fields ask the model to think.
+/// Whether a caller's own fields ask the model to think, in Claude's words or in Nova's.
 #[must_use]
 pub fn is_asked_for(fields: &AdditionalFields) -> bool {
-    matches!(
-        Thinking::read(fields),
-        Some(Thinking::Adaptive | Thinking::Budget(_))
-    )
+    let nova = fields
+        .get("reasoningConfig")
+        .and_then(|config| config.get("type"));
+    nova.is_some_and(|kind| kind == "enabled")
+        || matches!(
+            Thinking::read(fields),
+            Some(Thinking::Adaptive | Thinking::Budget(_))
+        )
+}
+
+/// The tokens of thought that a caller asks for; 0 where none are named.
+#[must_use]
+pub fn budget(fields: &AdditionalFields) -> u32 {
+    match Thinking::read(fields) {
+        Some(Thinking::Budget(tokens)) => u32::try_from(tokens).unwrap_or(u32::MAX),
+        Some(Thinking::Disabled | Thinking::Adaptive) | None => 0,
+    }
 }
 
 impl Thinking {
@@ -48,6 +61,7 @@ impl Thinking {
 impl Fitting<'_, '_> {
     pub(super) fn adjust_thinking(&mut self) {
         self.adjust_effort();
+        self.lower_novas_effort();
         let Some(thinking) = Thinking::read(&self.body.options.additional_model_request_fields)
         else {
             return;
@@ -56,48 +70,62 @@ impl Fitting<'_, '_> {
             return;
         };
         if model.provider != "Anthropic" || model.capabilities.reasoning != Some(true) {
-            return self.drop_thinking(&format!("{} does not think on request", model.name));
+            return self.drop_thinking(&format!("{} takes no such field", model.name));
         }
+        let forced = self
+            .body
+            .tool_config
+            .as_ref()
+            .and_then(|config| config.tool_choice.as_ref());
+        let is_forced = matches!(forced, Some(ToolChoice::Any(_) | ToolChoice::Tool(_)));
         let adaptive = model.capabilities.adaptive_thinking == Some(true);
         match thinking {
             Thinking::Disabled if model.capabilities.thinking_always_on == Some(true) => {
                 self.drop_thinking(&format!("{} cannot be kept from it", model.name));
             }
+            Thinking::Disabled => {}
+            Thinking::Adaptive | Thinking::Budget(_) if is_forced => {
+                self.drop_thinking(&format!(
+                    "{} does not think when it is made to use a tool",
+                    model.name
+                ));
+            }
+            Thinking::Adaptive if adaptive => self.drop_sampling_beside_thinking(),
             Thinking::Budget(_) if adaptive => {
                 self.set_thinking(json!({ "type": "adaptive" }));
                 self.say(format!(
                     "thinking made adaptive: {} chooses its own budget",
                     model.name
                 ));
+                self.drop_sampling_beside_thinking();
             }
-            Thinking::Adaptive if !adaptive => self.budget(u64::MAX),
-            Thinking::Budget(tokens) if !adaptive => self.budget(tokens),
-            Thinking::Disabled | Thinking::Adaptive | Thinking::Budget(_) => {}
+            Thinking::Adaptive => self.budget(u64::MAX),
+            Thinking::Budget(tokens) => self.budget(tokens),
         }
     }
 
-    /// A budget of at most half of `maxTokens`, so that an answer has room; and nothing beside it that older Claude refuses.
+    /// A budget below `maxTokens`, as Claude wants it: the caller's, or half of what there is.
     fn budget(&mut self, wanted: u64) {
         let name = self.name();
-        let forced = self
-            .body
-            .tool_config
-            .as_ref()
-            .and_then(|config| config.tool_choice.as_ref());
-        if matches!(forced, Some(ToolChoice::Any(_) | ToolChoice::Tool(_))) {
-            return self.drop_thinking(&format!(
-                "{name} does not think when it is made to use a tool"
-            ));
+        let most = u64::from(self.body.options.inference_config.max_tokens.unwrap_or(0));
+        if most <= LEAST_BUDGET {
+            return self.drop_thinking(&format!("maxTokens {most} leaves {name} no room for it"));
         }
-        let room = u64::from(self.body.options.inference_config.max_tokens.unwrap_or(0)) / 2;
-        if room < LEAST_BUDGET {
-            return self.drop_thinking(&format!("maxTokens leaves {name} no room for it"));
-        }
-        let tokens = wanted.clamp(LEAST_BUDGET, room);
+        let tokens = if (LEAST_BUDGET..most).contains(&wanted) {
+            wanted
+        } else {
+            (most / 2).max(LEAST_BUDGET)
+        };
         self.set_thinking(json!({ "type": "enabled", "budget_tokens": tokens }));
         if tokens != wanted {
-            self.say(format!("thinking set to a budget of {tokens} tokens: {name} wants one that leaves room in maxTokens"));
+            self.say(format!("thinking set to a budget of {tokens} tokens: {name} wants one between {LEAST_BUDGET} and maxTokens {most}"));
         }
+        self.drop_sampling_beside_thinking();
+    }
+
+    /// While Claude thinks, it takes no temperature but 1, no `topP` below 0.95, and no top-k.
+    fn drop_sampling_beside_thinking(&mut self) {
+        let name = self.name();
         let config = &mut self.body.options.inference_config;
         let temperature = config
             .temperature
@@ -115,6 +143,21 @@ impl Fitting<'_, '_> {
             .extend(dropped.map(|parameter| {
                 format!("{parameter} dropped: {name} takes none while it thinks")
             }));
+    }
+
+    /// With high effort, Nova 2 takes no `maxTokens`, and without one nobody knows what an answer may cost.
+    fn lower_novas_effort(&mut self) {
+        let name = self.name();
+        let fields = &mut self.body.options.additional_model_request_fields;
+        let effort = fields
+            .get_mut("reasoningConfig")
+            .and_then(|config| config.get_mut("maxReasoningEffort"));
+        if let Some(effort) = effort.filter(|effort| *effort == "high") {
+            *effort = "medium".into();
+            self.say(format!(
+                "maxReasoningEffort lowered to medium: with high, {name} takes no maxTokens"
+            ));
+        }
     }
 
     fn set_thinking(&mut self, thinking: Value) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::bedrock::Attempt;
-use crate::error::Error;
+use crate::error::{Cut, Error};
 use crate::routing::Rejected;
 use crate::usd::Usd;
 
@@ -42,7 +42,8 @@ pub fn problem(error: &Error, request_id: &str) -> Response {
     response
 }
 
-fn log(error: &Error, request_id: &str) {
+/// What a 5xx hides from the caller goes to the log.
+pub fn log(error: &Error, request_id: &str) {
     match error {
         Error::Internal(cause) => tracing::error!(request_id, cause, "internal error"),
         Error::Bedrock { fault, .. } => {
@@ -108,6 +109,9 @@ pub struct Problem<'a> {
     /// The calls that were made.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     attempts: &'a [Attempt],
+    /// What had come of an answer that broke off; its tokens are estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partial: Option<&'a Cut>,
 }
 
 /// A candidate as answers and problems show it.
@@ -134,7 +138,9 @@ impl<'a> From<&'a Rejected> for Candidate<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn of(error: &'a Error, request_id: &'a str) -> Self {
+    /// The problem that an error is to the caller.
+    #[must_use]
+    pub fn of(error: &'a Error, request_id: &'a str) -> Self {
         let mut problem = Self {
             r#type: format!("urn:bedrock-router:problem:{}", error.kind()),
             title: error.title(),
@@ -146,6 +152,7 @@ impl<'a> Problem<'a> {
             retry_after_seconds: error.retry_after_seconds(),
             candidates: Vec::new(),
             attempts: &[],
+            partial: None,
         };
         match error {
             Error::Invalid { field, .. } => problem.field = Some(field),
@@ -153,7 +160,10 @@ impl<'a> Problem<'a> {
             Error::NoCandidate { rejected } => {
                 problem.candidates = rejected.iter().map(Candidate::from).collect()
             }
-            Error::Bedrock { attempts, .. } => problem.attempts = attempts,
+            Error::Bedrock { attempts, cut, .. } => {
+                problem.attempts = attempts;
+                problem.partial = cut.as_deref();
+            }
             Error::TooLarge { .. }
             | Error::NotFound { .. }
             | Error::MethodNotAllowed

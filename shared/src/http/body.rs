@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::Error;
 
@@ -51,12 +51,37 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
             "." | "?" => "body",
             known => known,
         };
-        Error::invalid(field, error.inner().to_string())
+        Error::invalid(field, in_json_words(&error.inner().to_string(), body))
     })?;
     deserializer
         .end()
         .map_err(|error| Error::invalid("body", error.to_string()))?;
     Ok(value)
+}
+
+/// A message of serde's without the names of our types, and without the claim that legal JSON is none.
+fn in_json_words(message: &str, body: &[u8]) -> String {
+    let is_json = || serde_json::from_slice::<IgnoredAny>(body).is_ok();
+    if message.starts_with("expected value") && is_json() {
+        return "a value of this kind cannot stand here; it is a word out of a list, in quotes"
+            .into();
+    }
+    let mut words: Vec<&str> = message.split(' ').collect();
+    for at in 0..words.len() {
+        match words.get(at..at + 2) {
+            Some(["struct" | "enum", _]) => {
+                words.splice(at..at + 2, ["an object"]);
+            }
+            Some(["expected", "u8" | "u16" | "u32" | "u64" | "usize"]) => {
+                words.splice(at..at + 2, ["expected a whole number"]);
+            }
+            Some(["expected", "f64"]) => {
+                words.splice(at..at + 2, ["expected a number"]);
+            }
+            Some(_) | None => {}
+        }
+    }
+    words.join(" ")
 }
 
 #[cfg(test)]

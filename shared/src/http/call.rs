@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use http::Uri;
+use http::header::ACCEPT;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use lambda_http::RequestExt;
@@ -24,6 +25,8 @@ pub struct Call {
     pub request_id: String,
     /// IAM principal or API key id, as API Gateway vouches for it.
     pub caller: Option<String>,
+    /// The client takes server-sent events.
+    pub takes_events: bool,
     /// When it began.
     pub started: Instant,
     /// Time left when it began, up to Lambda's deadline less a margin.
@@ -56,6 +59,12 @@ impl<S: Sync> FromRequestParts<S> for Call {
                 .or(local)
                 .unwrap_or_default(),
             caller: parts.extensions.request_context_ref().and_then(caller),
+            takes_events: parts.headers.get_all(ACCEPT).iter().any(|accept| {
+                let accept = accept.to_str().unwrap_or_default();
+                accept
+                    .split(',')
+                    .any(|kind| kind.trim().starts_with("text/event-stream"))
+            }),
             started: Instant::now(),
             time_left: deadline.map_or(LONGEST, |deadline| time_left(deadline, telemetry::now())),
         })

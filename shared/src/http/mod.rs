@@ -1,6 +1,6 @@
 //! The HTTP border: who calls, under which path, with which body; answers and problems.
 
-pub use answer::{Candidate, Problem, json, problem, raw_json};
+pub use answer::{Candidate, Problem, json, log, problem, raw_json};
 pub use body::{MAX_BODY, Payload, parse};
 pub use call::{Call, RequestId, at_root};
 

@@ -49,6 +49,10 @@ pub struct Facts<'a> {
     pub system_turns: bool,
     /// The model is asked to think.
     pub thinking: bool,
+    /// So many tokens of thought are asked for.
+    pub thinking_budget: u32,
+    /// Optimized latency is asked for.
+    pub optimized: bool,
     /// Parts of it may be written to the prompt cache.
     pub cache_points: bool,
     /// Tools are offered, or were used earlier.
@@ -79,15 +83,15 @@ pub struct Facts<'a> {
 #[must_use]
 #[expect(
     clippy::indexing_slicing,
-    reason = "a class and the one before it make a number below 256"
+    reason = "a state and a class, each below 16, make a number below 256"
 )]
 pub fn estimate_tokens(text: &str) -> u32 {
     let mut thousandths: u64 = 0;
-    let mut before = 0;
+    let mut state = 0;
     for byte in text.bytes() {
-        let class = CLASSES[byte as usize];
-        thousandths += u64::from(WEIGHTS[usize::from(before << 4 | class)]);
-        before = class;
+        let step = STEPS[usize::from(state << 4 | CLASSES[byte as usize])];
+        thousandths += u64::from(step.weight);
+        state = step.state;
     }
     u32::try_from(thousandths.div_ceil(1000)).unwrap_or(u32::MAX)
 }
@@ -101,12 +105,23 @@ const ACCENTED: u8 = 6;
 const TWO_BYTE: u8 = 7;
 const THREE_BYTE: u8 = 8;
 const FOUR_BYTE: u8 = 9;
+/// Not a class, but the state after two marks in a row.
+const MARKS: u8 = 10;
 
 /// What a byte is to a tokenizer.
 static CLASSES: [u8; 256] = classes();
 
-/// What a byte adds, in thousandths of a token: by the class of the byte before it, times 16, plus its own.
-static WEIGHTS: [u16; 256] = weights();
+/// What a byte adds, and the state after it: by the state before it, times 16, plus its class.
+static STEPS: [Step; 256] = steps();
+
+/// What a byte does.
+#[derive(Clone, Copy)]
+struct Step {
+    /// Thousandths of a token.
+    weight: u16,
+    /// The class of the byte, or [`MARKS`].
+    state: u8,
+}
 
 #[expect(
     clippy::indexing_slicing,
@@ -128,14 +143,26 @@ const fn classes() -> [u8; 256] {
     clippy::cast_possible_truncation,
     reason = "evaluated by the compiler"
 )]
-const fn weights() -> [u16; 256] {
-    let mut weights = [0; 256];
+const fn steps() -> [Step; 256] {
+    let mut steps = [Step {
+        weight: 0,
+        state: 0,
+    }; 256];
     let mut pair = 0;
     while pair < 256 {
-        weights[pair] = weight((pair / 16) as u8, (pair % 16) as u8);
+        let (before, class) = ((pair / 16) as u8, (pair % 16) as u8);
+        let state = if class == MARK && (before == MARK || before == MARKS) {
+            MARKS
+        } else {
+            class
+        };
+        steps[pair] = Step {
+            weight: weight(before, class),
+            state,
+        };
         pair += 1;
     }
-    weights
+    steps
 }
 
 const fn class(byte: u8) -> u8 {
@@ -161,8 +188,11 @@ const fn weight(before: u8, class: u8) -> u16 {
         (_, LOWER | UPPER) => 183 + 377,
         (DIGIT, DIGIT) => 105,
         (_, DIGIT) => 105 + 1428,
+        // Two marks are often one token, three hardly ever.
         (MARK, MARK) => 0,
+        (MARKS, MARK) => 500,
         (_, MARK) => 663,
+        (LINE, LINE) => 60,
         (_, LINE) => 763,
         (_, ACCENTED) => 1432,
         (_, TWO_BYTE) => 650,
@@ -233,6 +263,13 @@ mod tests {
             );
         }
         assert_eq!(estimate_tokens(""), 0);
+        // What nobody writes must not be free.
+        for (odd, least) in [(".,;", 1.3), ("[[],[]],", 2.6), ("++[>+<-].", 3.0)] {
+            assert!(
+                f64::from(estimate_tokens(&odd.repeat(1000))) > 1000.0 * least,
+                "{odd}"
+            );
+        }
         let halves = estimate_tokens(&"word ".repeat(1000));
         assert!(estimate_tokens(&"word ".repeat(2000)).abs_diff(2 * halves) <= 1);
     }

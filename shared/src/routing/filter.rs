@@ -223,37 +223,29 @@ pub(super) fn ceiling(
     tier: ServiceTier,
 ) -> Result<u32, String> {
     let facts = search.facts;
-    let usual = tokens(search).map_or(1, |tokens| tokens.ceiling(thinks(search, model)));
-    let context = model.limits.context_tokens.unwrap_or(u32::MAX);
-    let room = context.saturating_sub(facts.input_tokens).max(1);
-    let limits = [
-        model.limits.output_tokens.unwrap_or(u32::MAX),
-        search.policy.max_tokens.unwrap_or(u32::MAX),
-        room,
-    ];
-    let max_tokens = limits
-        .into_iter()
-        .fold(facts.max_tokens.unwrap_or(usual), u32::min);
-    let affordable = |limit| {
-        prices.and_then(|prices| {
-            cost::affordable_output(
-                limit,
-                facts.input_tokens.into(),
-                facts.cache_points,
-                prices,
-                tier,
-            )
-        })
-    };
-    let Some(limit) = facts
-        .max_cost
-        .into_iter()
-        .chain(search.policy.max_cost)
-        .min()
-    else {
+    let max_tokens = room(search, model);
+    let limits = facts.max_cost.into_iter().chain(search.policy.max_cost);
+    let Some(limit) = limits.min() else {
         return Ok(max_tokens);
     };
-    match (affordable(limit), facts.max_cost) {
+    // Bought capacity that does not suffice is served, and billed, at the standard tier.
+    let tier = match tier {
+        ServiceTier::Reserved | ServiceTier::Unknown => ServiceTier::Default,
+        ServiceTier::Default | ServiceTier::Flex | ServiceTier::Priority => tier,
+    };
+    // What optimized latency costs is in no price list that we have.
+    let prices =
+        prices.filter(|_| !(facts.optimized && model.capabilities.latency_optimized == Some(true)));
+    let most = prices.and_then(|prices| {
+        cost::affordable_output(
+            limit,
+            facts.input_tokens.into(),
+            facts.cache_points,
+            prices,
+            tier,
+        )
+    });
+    match (most, facts.max_cost) {
         (Some(most), _) => within(search, model, max_tokens, most, limit),
         (None, Some(limit)) => Err(format!(
             "the price of {} is unknown, so maxCostUsd {limit} cannot be kept",
@@ -261,6 +253,31 @@ pub(super) fn ceiling(
         )),
         (None, None) => Ok(max_tokens),
     }
+}
+
+/// The caller's `maxTokens` or the tier's, within the limits of model, context and operator.
+fn room(search: &Search<'_, '_>, model: &Model) -> u32 {
+    let facts = search.facts;
+    let usual = tokens(search).map_or(1, |tokens| {
+        // Thinking that is asked for comes on top of the answer.
+        let thinking = facts
+            .thinking_budget
+            .saturating_add(if facts.thinking_budget > 0 {
+                tokens.max_tokens
+            } else {
+                0
+            });
+        tokens.ceiling(thinks(search, model)).max(thinking)
+    });
+    let context = model.limits.context_tokens.unwrap_or(u32::MAX);
+    let limits = [
+        model.limits.output_tokens.unwrap_or(u32::MAX),
+        search.policy.max_tokens.unwrap_or(u32::MAX),
+        context.saturating_sub(facts.input_tokens).max(1),
+    ];
+    limits
+        .into_iter()
+        .fold(facts.max_tokens.unwrap_or(usual), u32::min)
 }
 
 /// A ceiling that money lowers must still leave room for the answer: all that the caller asked for, or what is expected.

@@ -4,9 +4,18 @@ use super::decide::{Candidate, Decision, Outcome, Rejected, Search};
 use crate::catalog::{Named, Reference, Residency, Scope, arn_region, clean};
 use crate::error::Error;
 
+/// The longest id that Bedrock takes.
+const LONGEST_NAME: usize = 2048;
+
 impl<'a> Search<'a, '_> {
     pub(super) fn named(self, name: &str, strict: bool) -> Result<Decision<'a>, Error> {
         let name = clean(name);
+        if name.len() > LONGEST_NAME {
+            return Err(Error::invalid(
+                "model",
+                format!("a model's name has at most {LONGEST_NAME} characters"),
+            ));
+        }
         let mut warnings = Vec::new();
         let known_as = self.policy.known_as(name);
         let is_configured = known_as != name;

@@ -1,12 +1,13 @@
 //! A conversation, what Converse demands of it, and the body that carries it to Bedrock.
 
 use std::borrow::Cow;
-use std::mem;
+use std::collections::HashSet;
+use std::{iter, mem};
 
 use serde::Serialize;
 
 use super::message::{ContentBlock, Message, Role, SystemContentBlock};
-use super::options::Options;
+use super::options::{Latency, Options};
 use super::tool::ToolConfig;
 use crate::error::Error;
 use crate::fit::thinking;
@@ -35,33 +36,38 @@ impl Conversation {
     /// [`Error::Invalid`] where the order of turns cannot be mended without loss.
     pub fn alternate(&mut self) -> Result<Option<String>, Error> {
         let mut joined = 0;
+        let mut before = None;
         for (index, message) in mem::take(&mut self.messages).into_iter().enumerate() {
-            let field = || format!("messages[{index}].role");
-            match self.messages.last_mut() {
-                None if message.role != Role::User => {
-                    return Err(Error::invalid(
-                        field(),
-                        "a conversation begins with a user message",
-                    ));
+            let wrong = |what| Err(Error::invalid(format!("messages[{index}].role"), what));
+            if message.role == Role::System {
+                self.messages.push(message);
+                continue;
+            }
+            // A seal covers a turn as the model made it.
+            let sealed = message
+                .content
+                .iter()
+                .any(|block| matches!(block, ContentBlock::ReasoningContent(_)));
+            match (before, self.messages.last_mut()) {
+                (None, _) if message.role != Role::User => {
+                    return wrong("a conversation begins with a user message");
                 }
-                Some(last) if last.role == message.role && message.role != Role::System => {
-                    // A seal covers a turn as the model made it.
-                    let sealed = |message: &Message| {
-                        message
-                            .content
-                            .iter()
-                            .any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
-                    };
-                    if sealed(last) || sealed(&message) {
-                        return Err(Error::invalid(
-                            field(),
+                (Some((role, was_sealed)), Some(last)) if role == message.role => {
+                    if was_sealed || sealed {
+                        return wrong(
                             "roles must alternate, and turns with reasoning cannot be joined",
-                        ));
+                        );
+                    }
+                    if last.role == Role::System {
+                        return wrong("roles must alternate, also around a system message");
                     }
                     last.content.extend(message.content);
                     joined += 1;
                 }
-                None | Some(_) => self.messages.push(message),
+                (None | Some(_), _) => {
+                    before = Some((message.role, sealed));
+                    self.messages.push(message);
+                }
             }
         }
         Ok((joined > 0).then(|| {
@@ -71,11 +77,11 @@ impl Conversation {
         }))
     }
 
-    /// Checks what Converse demands of every conversation.
+    /// Checks what Converse demands of every part of a conversation, each by itself.
     ///
     /// # Errors
     /// [`Error::Invalid`] with the path of the first wrong field.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn check_parts(&self) -> Result<(), Error> {
         for (index, message) in self.messages.iter().enumerate() {
             message.check(&format!("messages[{index}].content"))?;
         }
@@ -85,8 +91,29 @@ impl Conversation {
         self.tool_config
             .as_ref()
             .map_or(Ok(()), ToolConfig::check)?;
-        self.options.check()?;
+        self.options.check()
+    }
+
+    /// Checks what Converse demands of the parts together, once turns alternate.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the path of the first wrong field.
+    pub fn check_whole(&self) -> Result<(), Error> {
         self.check_calls()?;
+        self.check_documents()?;
+        for (index, message) in self.messages.iter().enumerate() {
+            message.check_counts(&format!("messages[{index}].content"))?;
+        }
+        let is_prefilled = self
+            .messages
+            .last()
+            .is_some_and(|message| message.role == Role::Assistant);
+        if is_prefilled && self.options.schema().is_some() {
+            return Err(Error::invalid(
+                "outputConfig.textFormat",
+                "JSON by a schema cannot continue a turn that is begun; end with a user message",
+            ));
+        }
         match self.cache_points() {
             points if points > CACHE_POINTS => Err(Error::invalid(
                 "cachePoint",
@@ -96,16 +123,45 @@ impl Conversation {
         }
     }
 
+    /// Both checks.
+    #[cfg(test)]
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.check_parts()?;
+        self.check_whole()
+    }
+
+    /// No two documents have the same name.
+    fn check_documents(&self) -> Result<(), Error> {
+        let mut names = HashSet::new();
+        for (m, message) in self.messages.iter().enumerate() {
+            for (c, block) in message.content.iter().enumerate() {
+                if let ContentBlock::Document(document) = block
+                    && !names.insert(&document.name)
+                {
+                    let words = format!(
+                        "two documents are called {:?}; Bedrock wants names that differ",
+                        document.name
+                    );
+                    return Err(Error::invalid(
+                        format!("messages[{m}].content[{c}].document.name"),
+                        words,
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Each call has its result in the next turn, and each result its call in the turn before.
     fn check_calls(&self) -> Result<(), Error> {
-        let mut open: Vec<&str> = Vec::new();
+        let mut open: HashSet<&str> = HashSet::new();
         for (m, message) in self.messages.iter().enumerate() {
             if message.role == Role::System {
                 continue;
             }
             let path = format!("messages[{m}].content");
             close_calls(&mut open, message, &path)?;
-            if let Some(id) = open.first() {
+            if let Some(id) = open.iter().next() {
                 return Err(Error::invalid(
                     path,
                     format!("the result of the call {id:?} is missing"),
@@ -113,7 +169,7 @@ impl Conversation {
             }
             open_calls(&mut open, message, &path)?;
         }
-        match open.first() {
+        match open.iter().next() {
             Some(id) => Err(Error::invalid(
                 "messages",
                 format!("the result of the call {id:?} is missing at the end"),
@@ -164,6 +220,7 @@ impl Conversation {
         let tokens = self.blocks().map(ContentBlock::estimated_tokens);
         let tokens = tokens.chain(self.system.iter().map(SystemContentBlock::estimated_tokens));
         let tokens = tokens.chain(self.tool_config.iter().map(ToolConfig::estimated_tokens));
+        let tokens = tokens.chain(iter::once(self.options.estimated_tokens()));
         Facts {
             prompt,
             input_tokens: tokens.fold(0, u32::saturating_add),
@@ -175,6 +232,11 @@ impl Conversation {
             tool_images: any(ContentBlock::gives_an_image),
             citations: any(ContentBlock::wants_citations),
             cache_points: self.cache_points() > 0,
+            optimized: self
+                .options
+                .performance_config
+                .is_some_and(|config| config.latency == Latency::Optimized),
+            thinking_budget: thinking::budget(&self.options.additional_model_request_fields),
             guardrail: self.options.guardrail_config.is_some(),
             tools: self.tool_config.is_some()
                 || any(|block| {
@@ -240,15 +302,13 @@ impl Conversation {
 }
 
 /// Takes the calls away whose results stand in a turn.
-fn close_calls(open: &mut Vec<&str>, message: &Message, path: &str) -> Result<(), Error> {
+fn close_calls(open: &mut HashSet<&str>, message: &Message, path: &str) -> Result<(), Error> {
     for (index, block) in message.content.iter().enumerate() {
         let ContentBlock::ToolResult(result) = block else {
             continue;
         };
-        let before = open.len();
-        open.retain(|id| *id != result.tool_use_id);
         // What Bedrock ran itself has its result beside it.
-        if open.len() == before && result.r#type.is_none() {
+        if !open.remove(result.tool_use_id.as_str()) && result.r#type.is_none() {
             let words = format!(
                 "no call {:?} stands in the turn before, or it has its result already",
                 result.tool_use_id
@@ -263,20 +323,21 @@ fn close_calls(open: &mut Vec<&str>, message: &Message, path: &str) -> Result<()
 }
 
 /// Adds the calls of a turn, but those that Bedrock ran itself.
-fn open_calls<'a>(open: &mut Vec<&'a str>, message: &'a Message, path: &str) -> Result<(), Error> {
+fn open_calls<'a>(
+    open: &mut HashSet<&'a str>,
+    message: &'a Message,
+    path: &str,
+) -> Result<(), Error> {
     for (index, block) in message.content.iter().enumerate() {
         let ContentBlock::ToolUse(call) = block else {
             continue;
         };
-        if open.contains(&call.tool_use_id.as_str()) {
+        if call.r#type.is_none() && !open.insert(&call.tool_use_id) {
             let words = format!("two calls have the id {:?}", call.tool_use_id);
             return Err(Error::invalid(
                 format!("{path}[{index}].toolUse.toolUseId"),
                 words,
             ));
-        }
-        if call.r#type.is_none() {
-            open.push(&call.tool_use_id);
         }
     }
     Ok(())

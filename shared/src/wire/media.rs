@@ -256,8 +256,8 @@ impl DocumentBlock {
         };
         let divided =
             |base64: &Base64, by: usize| u32::try_from(base64.len() / by).unwrap_or(u32::MAX);
-        match &self.source {
-            DocumentSource::Bytes(base64) if self.format.is_none_or(is_text) => divided(base64, 5),
+        let content = match &self.source {
+            DocumentSource::Bytes(base64) if self.format.is_none_or(is_text) => divided(base64, 4),
             DocumentSource::Bytes(base64) => divided(base64, 10),
             DocumentSource::S3Location(_) => 0,
             DocumentSource::Text(text) => estimate_tokens(text),
@@ -265,7 +265,11 @@ impl DocumentBlock {
                 .iter()
                 .map(TextPiece::estimated_tokens)
                 .fold(0, u32::saturating_add),
-        }
+        };
+        let context = estimate_tokens(self.context.as_deref().unwrap_or_default());
+        content
+            .saturating_add(context)
+            .saturating_add(estimate_tokens(&self.name))
     }
 }
 
@@ -428,6 +432,12 @@ impl GuardContentBlock {
                 "the text is blank",
             )),
             Self::Text(_) => Ok(()),
+            Self::Image(image) if !matches!(image.format, ImageFormat::Png | ImageFormat::Jpeg) => {
+                Err(Error::invalid(
+                    format!("{path}.image.format"),
+                    "a guardrail looks at png and jpeg only",
+                ))
+            }
             Self::Image(image) => image.check(&format!("{path}.image")),
         }
     }

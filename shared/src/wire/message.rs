@@ -7,7 +7,7 @@ use super::media::{
     AudioBlock, Base64, DocumentBlock, GuardContentBlock, GuardText, IMAGE_TOKENS, ImageBlock,
     Json, SearchResultBlock, VideoBlock,
 };
-use super::tool::{ToolResult, ToolResultContentBlock, ToolUse};
+use super::tool::{ToolResult, ToolResultContentBlock, ToolUse, check_object};
 use super::union;
 use crate::error::Error;
 use crate::routing::estimate_tokens;
@@ -207,11 +207,21 @@ impl Message {
             }
             block.check(&path)?;
         }
-        self.check_counts(path)
+        if self
+            .content
+            .iter()
+            .all(|block| matches!(block, ContentBlock::CachePoint(_)))
+        {
+            return Err(Error::invalid(
+                path,
+                "a cache point needs something before it that can be cached",
+            ));
+        }
+        Ok(())
     }
 
     /// At most 20 images and 5 documents a message, and a text beside documents.
-    fn check_counts(&self, path: &str) -> Result<(), Error> {
+    pub(super) fn check_counts(&self, path: &str) -> Result<(), Error> {
         let count = |is_it: fn(&ContentBlock) -> bool| {
             self.content.iter().filter(|block| is_it(block)).count()
         };
@@ -305,12 +315,10 @@ impl ContentBlock {
             Self::ToolResult(result) => result.check(&path),
             Self::GuardContent(block) => block.check(&path),
             Self::CachePoint(point) => point.check(&path),
-            Self::Text(_)
-            | Self::ReasoningContent(_)
-            | Self::CitationsContent(_)
-            | Self::SearchResult(_)
-            | Self::ToolAddition(_)
-            | Self::ToolRemoval(_) => Ok(()),
+            Self::CitationsContent(json) | Self::ToolAddition(json) | Self::ToolRemoval(json) => {
+                check_object(json, &path)
+            }
+            Self::Text(_) | Self::ReasoningContent(_) | Self::SearchResult(_) => Ok(()),
         }
     }
 
@@ -350,7 +358,7 @@ impl ContentBlock {
     }
 
     /// Whether only a model that cites takes it.
-    pub(super) fn wants_citations(&self) -> bool {
+    pub(crate) fn wants_citations(&self) -> bool {
         self.is_or_gives(
             |block| {
                 matches!(block, Self::SearchResult(_) | Self::CitationsContent(_))
@@ -394,13 +402,18 @@ impl ContentBlock {
             Self::ToolResult(result) => result.estimated_tokens(),
             Self::GuardContent(block) => block.estimated_tokens(),
             Self::ReasoningContent(ReasoningContent::ReasoningText(text)) => {
-                estimate_tokens(&text.text)
+                // A seal may hold all that the model thought.
+                let seal = text.signature.as_ref().map_or(0, String::len) / 6;
+                estimate_tokens(&text.text).saturating_add(u32::try_from(seal).unwrap_or(u32::MAX))
             }
             Self::SearchResult(result) => result.estimated_tokens(),
             Self::CitationsContent(json) | Self::ToolAddition(json) | Self::ToolRemoval(json) => {
                 estimate_tokens(json.get())
             }
-            Self::CachePoint(_) | Self::ReasoningContent(ReasoningContent::RedactedContent(_)) => 0,
+            Self::ReasoningContent(ReasoningContent::RedactedContent(bytes)) => {
+                u32::try_from(bytes.len() / 6).unwrap_or(u32::MAX)
+            }
+            Self::CachePoint(_) => 0,
         }
     }
 }

@@ -17,6 +17,7 @@ pub use options::{
     RESERVED, ServiceTierConfig, ServiceTierName, check_guardrail,
 };
 pub use reply::{Metrics, Output, Reply};
+pub use stream::{BlockDelta, Delta, Partial, ReasoningDelta, StreamEvent};
 pub use tool::{
     Empty, Tool, ToolChoice, ToolConfig, ToolResult, ToolResultContentBlock, ToolResultStatus,
     ToolSpec, ToolUse,
@@ -27,6 +28,7 @@ mod media;
 mod message;
 mod options;
 mod reply;
+mod stream;
 #[cfg(test)]
 #[allow(clippy::too_many_lines, reason = "tables")]
 mod tests;

@@ -10,6 +10,7 @@ use super::media::Json;
 use super::union;
 use crate::cost::ServiceTier;
 use crate::error::Error;
+use crate::routing::estimate_tokens;
 
 /// Fields of a model's own, whatever they are.
 pub type AdditionalFields = Map<String, Value>;
@@ -239,6 +240,43 @@ pub const RESERVED: &str = "router:";
 const METADATA: usize = 16;
 const RESERVED_METADATA: usize = 2;
 
+/// The model's own fields, as far as they are settings and no content.
+const SETTINGS: [&str; 10] = [
+    "thinking",
+    "top_k",
+    "reasoning_effort",
+    "reasoningConfig",
+    "inferenceConfig",
+    "output_config",
+    "anthropic_beta",
+    "seed",
+    "text",
+    "min_p",
+];
+
+/// Content, and limits that money depends on: none of it may go by the model's own fields, past the checks here.
+const ELSEWHERE: [&str; 16] = [
+    "system",
+    "messages",
+    "prompt",
+    "inputText",
+    "input",
+    "tools",
+    "tool_choice",
+    "toolConfig",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "maxTokens",
+    "max_new_tokens",
+    "max_gen_len",
+    "n",
+    "num_generations",
+];
+
+/// The most bytes of the model's own fields.
+const LONGEST_FIELDS: usize = 64 * 1024;
+
 impl Options {
     /// The service tier that is asked for.
     #[must_use]
@@ -272,8 +310,93 @@ impl Options {
         caller.map(|caller| set("caller", caller));
     }
 
+    /// Tokens of all that reaches the model from here: its own fields, and the schema of the answer.
+    pub(super) fn estimated_tokens(&self) -> u32 {
+        let fields =
+            serde_json::to_string(&self.additional_model_request_fields).unwrap_or_default();
+        let variables = self
+            .prompt_variables
+            .values()
+            .map(|PromptVariable::Text(text)| estimate_tokens(text));
+        let schema = self.schema().map_or(0, |definition| {
+            let description =
+                estimate_tokens(definition.description.as_deref().unwrap_or_default());
+            estimate_tokens(&definition.schema).saturating_add(description)
+        });
+        let fields = if self.additional_model_request_fields.is_empty() {
+            0
+        } else {
+            estimate_tokens(&fields)
+        };
+        variables.fold(schema.saturating_add(fields), u32::saturating_add)
+    }
+
+    /// Keeps a request from going round a guardrail that looks at messages: nothing but settings may go by the model's own
+    /// fields, and nothing of its own answer may come back by them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for any other field.
+    pub fn keep_to_settings(&self) -> Result<(), Error> {
+        if !self.additional_model_response_field_paths.is_empty() {
+            let words =
+                "with the operator's guardrail, fields of the model's own answer cannot be had";
+            return Err(Error::invalid("additionalModelResponseFieldPaths", words));
+        }
+        match self
+            .additional_model_request_fields
+            .keys()
+            .find(|field| !SETTINGS.contains(&field.as_str()))
+        {
+            Some(field) => Err(Error::invalid(
+                format!("additionalModelRequestFields.{field}"),
+                format!(
+                    "with the operator's guardrail, the model's own fields may be {} only",
+                    SETTINGS.join(", ")
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn check_additional_fields(&self) -> Result<(), Error> {
+        let path = "additionalModelRequestFields";
+        let fields = &self.additional_model_request_fields;
+        let inner = fields
+            .get("inferenceConfig")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        for name in fields.keys().chain(inner.map(|(name, _)| name)) {
+            if ELSEWHERE.contains(&name.as_str()) || name.starts_with("amazon-bedrock-") {
+                let words = format!(
+                    "{name} does not go by the model's own fields; Converse has a field for it, or none"
+                );
+                return Err(Error::invalid(format!("{path}.{name}"), words));
+            }
+        }
+        let length = serde_json::to_string(fields).map_or(0, |json| json.len());
+        if length > LONGEST_FIELDS {
+            return Err(Error::invalid(
+                path,
+                format!("{length} bytes are more than the {LONGEST_FIELDS} that settings need"),
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         self.inference_config.check()?;
+        self.check_additional_fields()?;
+        if self
+            .project_identifier
+            .as_ref()
+            .is_some_and(|id| id.is_empty() || id.len() > 2048)
+        {
+            return Err(Error::invalid(
+                "projectIdentifier",
+                "a project's id or ARN has 1 to 2,048 characters",
+            ));
+        }
         self.guardrail_config
             .as_ref()
             .map_or(Ok(()), GuardrailConfig::check)?;
@@ -366,7 +489,7 @@ pub fn check_guardrail(
     let is_number = version.len() <= 8
         && version.chars().all(|c| c.is_ascii_digit())
         && !version.starts_with('0');
-    if !id.is_some_and(is_id) {
+    if !id.is_some_and(is_id) || identifier.len() > 2048 {
         Err((
             "guardrailIdentifier",
             "this is a guardrail's id, lower-case letters and digits, or its ARN",

@@ -1,11 +1,12 @@
 //! What a model answers.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::media::Json;
+use super::options::{Latency, PerformanceConfig};
 use crate::cost::{ServiceTier, Usage};
 
 /// A model's answer, as far as we read it; the message stays as it came.
@@ -23,12 +24,22 @@ pub struct Reply {
     pub metrics: Option<Metrics>,
     /// The tier that served it.
     #[serde(default)]
-    service_tier: Option<ServedTier>,
+    pub(super) service_tier: Option<ServedTier>,
     /// Fields of the model's own, where they were asked for.
     pub additional_model_response_fields: Option<Json>,
     /// What guardrail and prompt router did.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub trace: Trace,
+    /// Whether it was served at optimized latency.
+    #[serde(default)]
+    pub(super) performance_config: Option<PerformanceConfig>,
+}
+
+/// Reads null as nothing said.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What guardrail and prompt router did.
@@ -72,12 +83,59 @@ pub struct Output {
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
     /// Milliseconds in Bedrock.
+    #[serde(default)]
     pub latency_ms: u64,
 }
 
+/// The tier that served an answer.
 #[derive(Debug, Deserialize)]
-struct ServedTier {
+pub struct ServedTier {
     r#type: ServiceTier,
+}
+
+/// Characters of a piece of text that did not come in pieces.
+const PIECE: usize = 200;
+
+/// What we read of a block.
+#[derive(Deserialize)]
+struct Block {
+    text: Option<String>,
+    #[serde(rename = "citationsContent")]
+    cited: Option<Cited>,
+    #[serde(rename = "toolUse")]
+    call: Option<Call>,
+}
+
+#[derive(Deserialize)]
+struct Cited {
+    #[serde(default)]
+    content: Vec<CitedText>,
+}
+
+#[derive(Deserialize)]
+struct CitedText {
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Call {
+    tool_use_id: String,
+    name: String,
+    input: Json,
+}
+
+impl Block {
+    fn into_text(self) -> Option<String> {
+        let cited = |cited: Cited| {
+            cited
+                .content
+                .into_iter()
+                .filter_map(|piece| piece.text)
+                .collect()
+        };
+        self.text.or_else(|| self.cited.map(cited))
+    }
 }
 
 impl Reply {
@@ -94,21 +152,54 @@ impl Reply {
         })
     }
 
-    /// The text blocks, joined.
+    /// The texts, cited ones too, joined.
     #[must_use]
     pub fn text(&self) -> String {
+        self.blocks()
+            .into_iter()
+            .filter_map(Block::into_text)
+            .collect()
+    }
+
+    /// Whether nothing came but perhaps thoughts: no text, no call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks()
+            .iter()
+            .all(|block| block.text.is_none() && block.cited.is_none() && block.call.is_none())
+    }
+
+    /// Whether the model calls tools.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        self.blocks().iter().any(|block| block.call.is_some())
+    }
+
+    /// The message in pieces, as if it had been streamed: text in lengths that a terminal shows at once.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Value> {
+        let mut pieces = Vec::new();
+        for (index, block) in self.blocks().into_iter().enumerate() {
+            match block.call {
+                Some(call) => pieces.push(json!({ "toolUse": {
+                    "index": index, "id": call.tool_use_id, "name": call.name, "input": call.input.get() } })),
+                None => {
+                    let text: Vec<char> = block.into_text().unwrap_or_default().chars().collect();
+                    pieces.extend(text.chunks(PIECE).map(|piece| json!({ "text": piece.iter().collect::<String>() })));
+                }
+            }
+        }
+        pieces
+    }
+
+    fn blocks(&self) -> Vec<Block> {
         #[derive(Deserialize)]
         struct Content {
             #[serde(default)]
             content: Vec<Block>,
         }
-        #[derive(Deserialize)]
-        struct Block {
-            text: Option<String>,
-        }
         let content: Option<Content> = serde_json::from_str(self.output.message.get()).ok();
-        let blocks = content.map(|content| content.content).unwrap_or_default();
-        blocks.into_iter().filter_map(|block| block.text).collect()
+        content.map(|content| content.content).unwrap_or_default()
     }
 
     /// The model that a prompt router chose: its id, or its ARN.
@@ -118,6 +209,13 @@ impl Reply {
             .prompt_router
             .as_ref()
             .map(|router| router.invoked_model_id.as_str())
+    }
+
+    /// Whether it was served at optimized latency, whose price we do not know.
+    #[must_use]
+    pub fn is_optimized(&self) -> bool {
+        self.performance_config
+            .is_some_and(|config| config.latency == Latency::Optimized)
     }
 
     /// The tier that served it.

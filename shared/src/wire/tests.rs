@@ -1,5 +1,7 @@
 //! What Converse demands, limit by limit, and what it takes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -92,7 +94,7 @@ fn every_limit_of_a_message_is_checked_with_its_path() {
         ),
         (json!([document("a")]), content.into()),
         (
-            json!([document("a"), document("a"), document("a"), document("a"), document("a"), document("a"), { "text": "x" }]),
+            json!([document("a"), document("b"), document("c"), document("d"), document("e"), document("f"), { "text": "x" }]),
             content.into(),
         ),
         (
@@ -507,6 +509,9 @@ fn who_asks_is_told_in_characters_that_bedrock_takes() {
     );
 }
 
+/// Documents made so far, for names that differ.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
 fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9äß☃ ]{0,12}[a-z]"
 }
@@ -517,7 +522,7 @@ fn turns() -> impl Strategy<Value = Vec<Value>> {
     let user = prop_oneof![
         words(),
         Just(image("png", &png(3, 4))),
-        text().prop_map(|text| json!({ "document": { "name": "a", "format": "md", "source": { "text": text }, "citations": { "enabled": true } } })),
+        text().prop_map(|text| json!({ "document": { "name": format!("d{}", COUNT.fetch_add(1, Ordering::Relaxed)), "format": "md", "source": { "text": text }, "citations": { "enabled": true } } })),
         Just(json!({ "video": { "format": "three_gp", "source": { "bytes": "aGk=" } } })),
         Just(json!({ "audio": { "format": "x-aac", "source": { "bytes": "aGk=" } } })),
         text().prop_map(|text| json!({ "guardContent": { "text": { "text": text, "qualifiers": ["query"] } } })),

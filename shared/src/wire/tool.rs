@@ -1,5 +1,7 @@
 //! Tools: what a model may call, what it called, and what came of it.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -216,7 +218,7 @@ impl ToolConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        let mut names: Vec<&str> = Vec::new();
+        let mut names = HashSet::new();
         for (index, tool) in self.tools.iter().enumerate() {
             let path = format!("toolConfig.tools[{index}]");
             match tool {
@@ -227,22 +229,17 @@ impl ToolConfig {
                 Tool::CachePoint(point) => point.check(&format!("{path}.cachePoint"))?,
             }
             let Some(name) = tool.name() else { continue };
-            if names.contains(&name) {
+            if !names.insert(name) {
                 return Err(Error::invalid(path, format!("two tools are called {name}")));
             }
-            names.push(name);
         }
         match &self.tool_choice {
             _ if names.is_empty() => Err(Error::invalid(
                 "toolConfig.tools",
                 "there must be at least one tool",
             )),
-            Some(ToolChoice::Tool(tool)) if !names.contains(&tool.name.as_str()) => {
-                let words = format!(
-                    "no tool is called {}; there are {}",
-                    tool.name,
-                    names.join(", ")
-                );
+            Some(ToolChoice::Tool(tool)) if !names.contains(tool.name.as_str()) => {
+                let words = format!("no tool is called {}", tool.name);
                 Err(Error::invalid("toolConfig.toolChoice.tool.name", words))
             }
             Some(_) | None => Ok(()),
@@ -319,9 +316,8 @@ impl ToolResult {
                 ToolResultContentBlock::Video(video) => {
                     video.source.check(&format!("{path}.video"))?
                 }
-                ToolResultContentBlock::Json(_)
-                | ToolResultContentBlock::Text(_)
-                | ToolResultContentBlock::SearchResult(_) => {}
+                ToolResultContentBlock::Json(json) => check_object(json, &format!("{path}.json"))?,
+                ToolResultContentBlock::Text(_) | ToolResultContentBlock::SearchResult(_) => {}
             }
         }
         Ok(())
@@ -383,7 +379,7 @@ fn check_word(
     }
 }
 
-fn check_object(json: &RawValue, path: &str) -> Result<(), Error> {
+pub(super) fn check_object(json: &RawValue, path: &str) -> Result<(), Error> {
     if json.get().starts_with('{') {
         Ok(())
     } else {

@@ -1,121 +1,12 @@
-//! The edge to Bedrock: Converse JSON out and in, inside the real SDK call.
-//!
-//! The SDK signs, retries and encodes ids; its typed bodies are passed by. An interceptor puts our JSON into the request before
-//! it is signed and copies the reply's bytes once the SDK has judged them, so that nothing the SDK does not know yet is lost.
+//! How calls to Bedrock end that bring no answer.
 #![allow(clippy::wildcard_enum_match_arm, reason = "the SDK's enums are open")]
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::error::Error;
 
-use aws_config::{
-    BehaviorVersion, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
-};
-use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
-};
-use aws_sdk_bedrockruntime::config::{
-    Builder, ConfigBag, Intercept, RuntimeComponents, timeout::TimeoutConfig,
-};
-use aws_sdk_bedrockruntime::error::{
-    BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError,
-};
-use aws_sdk_bedrockruntime::operation::converse::ConverseError;
-use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header::CONTENT_LENGTH};
+use aws_sdk_bedrockruntime::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-/// The client of a function, from its environment: Region and credentials. Nothing goes over the network here.
-pub async fn client(endpoint: Option<&str>) -> Client {
-    let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    let mut config = tuned(Builder::from(&config));
-    if let Some(endpoint) = endpoint {
-        config = config.endpoint_url(endpoint);
-    }
-    Client::from_conf(config.build())
-}
-
-/// What every client of ours has: few retries, because the next candidate is the better one, and no stall detection, because
-/// models think silently.
-#[must_use]
-pub fn tuned(config: Builder) -> Builder {
-    let retries = RetryConfig::standard()
-        .with_max_attempts(2)
-        .with_initial_backoff(Duration::from_millis(200));
-    let stalls = StalledStreamProtectionConfig::disabled();
-    config
-        .retry_config(retries)
-        .stalled_stream_protection(stalls)
-}
-
-/// Asks a model over Converse and returns the reply's JSON as it came.
-///
-/// # Errors
-/// A [`Fault`], whatever went wrong; after `timeout` it is [`Outcome::TimedOut`].
-pub async fn converse(
-    client: &Client,
-    id: &str,
-    body: Bytes,
-    timeout: Duration,
-) -> Result<Bytes, Fault> {
-    let carrier = Carrier {
-        body,
-        reply: Arc::default(),
-    };
-    let reply = Arc::clone(&carrier.reply);
-    let limits = TimeoutConfig::builder().operation_timeout(timeout).build();
-    let call = client.converse().model_id(id).customize();
-    let call = call
-        .config_override(Builder::new().timeout_config(limits))
-        .interceptor(carrier);
-    call.send().await.map_err(|error| Fault::from_sdk(&error))?;
-    let reply = reply.get().cloned();
-    reply.ok_or_else(|| Fault::new(Outcome::Failed, "Bedrock's reply had no body"))
-}
-
-/// Carries one body each way.
-#[derive(Debug)]
-struct Carrier {
-    body: Bytes,
-    reply: Arc<OnceLock<Bytes>>,
-}
-
-impl Intercept for Carrier {
-    fn name(&self) -> &'static str {
-        "ConverseJson"
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let request = context.request_mut();
-        *request.body_mut() = SdkBody::from(self.body.clone());
-        request.headers_mut().try_insert(
-            CONTENT_LENGTH.as_str(),
-            HeaderValue::from(self.body.len()).to_str()?.to_owned(),
-        )?;
-        Ok(())
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        // Every attempt comes by here, also one that the SDK is about to repeat; only a good one is an answer.
-        let body = context.response().body().bytes();
-        if let (Some(body), Ok(_)) = (body, context.output_or_error()) {
-            let _ = self.reply.set(Bytes::copy_from_slice(body));
-        }
-        Ok(())
-    }
-}
 
 /// How a call to Bedrock ended when it brought no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -264,7 +155,7 @@ impl Fault {
         }
     }
 
-    fn from_sdk(error: &SdkError<ConverseError>) -> Self {
+    pub(super) fn from_sdk<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Self {
         let answered = error
             .raw_response()
             .is_some_and(|response| response.status().is_success());
@@ -295,6 +186,16 @@ impl Fault {
             message,
             cause,
             retry_after_seconds: retry_after.and_then(|seconds| seconds.parse().ok()),
+        }
+    }
+
+    /// What an exception within a stream says.
+    pub(super) fn in_stream(code: &str, message: &str) -> Self {
+        Self {
+            outcome: by_code(Some(code), Some(message), 500),
+            message: message.to_owned(),
+            cause: format!("in the stream: {code}"),
+            retry_after_seconds: None,
         }
     }
 
@@ -339,6 +240,7 @@ fn by_code(code: Option<&str>, message: Option<&str>, status: u16) -> Outcome {
         "model identifier is invalid",
         "on-demand throughput",
         "This model doesn't support",
+        "service tier",
         "Input is too long",
         "Too many input tokens",
     ];
@@ -348,7 +250,7 @@ fn by_code(code: Option<&str>, message: Option<&str>, status: u16) -> Outcome {
         "throttlingexception" | "servicequotaexceededexception" => Outcome::Throttled,
         "modelnotreadyexception" => Outcome::NotReady,
         "serviceunavailableexception" => Outcome::Unavailable,
-        "modelerrorexception" => Outcome::ModelError,
+        "modelerrorexception" | "modelstreamerrorexception" => Outcome::ModelError,
         "modeltimeoutexception" => Outcome::TimedOut,
         "validationexception" if is_about_the_model => Outcome::Unsupported,
         "validationexception" => Outcome::Invalid,

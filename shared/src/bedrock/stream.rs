@@ -1,0 +1,158 @@
+//! ConverseStream: frames of the AWS event stream, as they come, with their JSON whole.
+//!
+//! The SDK sends, signs and judges the head of the answer; the body of a good one is taken out of its hands before it is read,
+//! so that events which the SDK does not know yet, and a guardrail's findings, which it has no JSON for, reach us. Framing and
+//! checksums are the SDK's own code.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_bedrockruntime::Client;
+use aws_sdk_bedrockruntime::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_bedrockruntime::error::BoxError;
+use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::event_stream::Message;
+use bytes::{Bytes, BytesMut};
+
+use super::{Fault, Limits, Outcome, limited, put};
+use crate::wire::StreamEvent;
+
+/// Asks a model over ConverseStream.
+///
+/// # Errors
+/// A [`Fault`] where the answer has no good head; after the time limit it is [`Outcome::TimedOut`].
+pub async fn converse_stream(
+    client: &Client,
+    id: &str,
+    body: Bytes,
+    limits: Limits,
+) -> Result<EventStream, Fault> {
+    let taker = Taker {
+        body,
+        taken: Arc::default(),
+    };
+    let taken = Arc::clone(&taker.taken);
+    let call = client.converse_stream().model_id(id).customize();
+    let call = call.config_override(limited(limits)).interceptor(taker);
+    call.send().await.map_err(|error| Fault::from_sdk(&error))?;
+    let body = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let body = body.ok_or_else(|| Fault::new(Outcome::Failed, "Bedrock's answer had no body"))?;
+    Ok(EventStream {
+        body: ByteStream::new(body),
+        decoder: MessageFrameDecoder::new(),
+        buffer: BytesMut::new(),
+    })
+}
+
+/// Puts our body into the request, and takes the body of a good answer.
+#[derive(Debug)]
+struct Taker {
+    body: Bytes,
+    taken: Arc<Mutex<Option<SdkBody>>>,
+}
+
+impl Intercept for Taker {
+    fn name(&self) -> &'static str {
+        "ConverseStreamJson"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        put(&self.body, context)
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        if response.status().is_success() {
+            let body = std::mem::replace(response.body_mut(), SdkBody::empty());
+            *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        }
+        Ok(())
+    }
+}
+
+/// The events of an answer.
+#[derive(Debug)]
+pub struct EventStream {
+    body: ByteStream,
+    decoder: MessageFrameDecoder,
+    buffer: BytesMut,
+}
+
+impl EventStream {
+    /// The next event; `None` at the end, which may come too early.
+    ///
+    /// # Errors
+    /// A [`Fault`] for an exception in the stream, a broken frame or connection.
+    pub async fn next(&mut self) -> Option<Result<StreamEvent, Fault>> {
+        loop {
+            match self.decoder.decode_frame(&mut self.buffer) {
+                Ok(DecodedFrame::Complete(frame)) => return Some(event(&frame)),
+                Ok(DecodedFrame::Incomplete) => {}
+                Err(error) => return Some(Err(broken(&error))),
+            }
+            match self.body.next().await {
+                Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
+                Some(Err(error)) => return Some(Err(broken(&error))),
+                None if self.buffer.is_empty() => return None,
+                None => {
+                    self.buffer.clear();
+                    return Some(Err(Fault::new(
+                        Outcome::Failed,
+                        "the stream was cut within a frame",
+                    )));
+                }
+            }
+        }
+    }
+}
+
+fn broken(error: &dyn std::error::Error) -> Fault {
+    Fault::new(Outcome::Failed, format!("the stream broke: {error}"))
+}
+
+/// What a frame says.
+fn event(frame: &Message) -> Result<StreamEvent, Fault> {
+    let header = |name: &str| {
+        let header = frame
+            .headers()
+            .iter()
+            .find(|header| header.name().as_str() == name);
+        header
+            .and_then(|header| header.value().as_string().ok())
+            .map_or("", |value| value.as_str())
+    };
+    let payload = frame.payload();
+    match header(":message-type") {
+        "event" => StreamEvent::parse(header(":event-type"), payload)
+            .map_err(|why| Fault::new(Outcome::Unreadable, why)),
+        "exception" => {
+            #[derive(serde::Deserialize)]
+            struct Exception {
+                message: Option<String>,
+            }
+            let exception: Option<Exception> = serde_json::from_slice(payload).ok();
+            let message = exception
+                .and_then(|exception| exception.message)
+                .unwrap_or_default();
+            Err(Fault::in_stream(header(":exception-type"), &message))
+        }
+        _ => Err(Fault::in_stream(
+            header(":error-code"),
+            header(":error-message"),
+        )),
+    }
+}
