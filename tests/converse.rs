@@ -544,3 +544,149 @@ async fn everything_else_travels_as_it_came() {
     assert_eq!(answer["cost"], Value::Null);
     assert!(has_warning(&answer, "is not known for all that was used"));
 }
+
+#[tokio::test]
+async fn nothing_goes_past_the_operators_guardrail() {
+    let lambda = Lambda::router(&[("GUARDRAIL", "abc1:1")]).await;
+    for (field, value) in [
+        (
+            "additionalModelRequestFields",
+            json!({ "anything": "forbidden" }),
+        ),
+        ("additionalModelResponseFieldPaths", json!(["/content"])),
+    ] {
+        let body = json!({ "prompt": "x", field: value });
+        assert!(refused(&lambda, &body).await.starts_with(field));
+    }
+    // A forced tool's input is not looked at: JSON comes as text.
+    let mut body = structured(PERSON);
+    body["model"] = "nova-lite".into();
+    let answer = invoke(&lambda, &body).await;
+    assert_eq!(answer["structuredOutput"]["via"], "instruction");
+}
+
+#[tokio::test]
+async fn content_and_limits_do_not_go_by_the_models_own_fields() {
+    let lambda = Lambda::router(&[]).await;
+    for fields in [
+        json!({ "system": "x" }),
+        json!({ "tools": [] }),
+        json!({ "max_tokens": 100_000 }),
+        json!({ "inferenceConfig": { "max_new_tokens": 100_000 } }),
+        json!({ "amazon-bedrock-guardrailConfig": {} }),
+        json!({ "thinking": "x".repeat(70_000) }),
+    ] {
+        let body = json!({ "prompt": "x", "additionalModelRequestFields": fields });
+        assert!(
+            refused(&lambda, &body)
+                .await
+                .starts_with("additionalModelRequestFields"),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cost_limit_counts_all_that_reaches_the_model() {
+    let lambda = Lambda::router(&[]).await;
+    let long = "a long description ".repeat(20_000);
+    let mut schema = structured(&json!({ "type": "object", "description": long }).to_string());
+    schema["maxCostUsd"] = json!(0.001);
+    schema["model"] = "nova-pro".into();
+    let context = json!([{ "document": { "name": "a", "source": { "text": "x" }, "context": long } }, { "text": "x" }]);
+    let document = json!({ "messages": [{ "role": "user", "content": context }], "model": "nova-pro", "maxCostUsd": 0.001 });
+    let reserved = json!({ "prompt": "word ".repeat(30_000), "model": "claude-opus-4-1", "serviceTier": { "type": "reserved" }, "inferenceConfig": { "maxTokens": 32_000 } });
+    for body in [schema, document, reserved] {
+        let (status, problem) = lambda.post("/invoke", &body.to_string()).await;
+        assert_eq!(status, 422, "{problem}");
+        assert!(
+            problem["candidates"][0]["rejected"]
+                .as_str()
+                .unwrap()
+                .contains("a cost limit of"),
+            "{problem}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_the_callers_tool_is_no_wrong_json() {
+    let lambda = Lambda::router(&[]).await;
+    for model in ["claude-opus-5-5", "claude-haiku-5-5", "nova-lite"] {
+        let mut body = structured(PERSON);
+        body["model"] = model.into();
+        body["prompt"] = "Use weather.".into();
+        body["toolConfig"] = json!({ "tools": [tool("weather")] });
+        let answer = invoke(&lambda, &body).await;
+        assert_eq!(
+            (
+                answer["stopReason"].as_str(),
+                &answer["structuredOutput"]["valid"]
+            ),
+            (Some("tool_use"), &Value::Null),
+            "{model}"
+        );
+        assert_eq!(
+            (
+                answer["routing"]["attempts"].as_array().unwrap().len(),
+                &answer["warnings"]
+            ),
+            (1, &json!([])),
+            "{model}"
+        );
+    }
+    let mut body = structured(PERSON);
+    body.as_object_mut().unwrap().remove("prompt");
+    body["messages"] =
+        json!([{ "role": "user", "content": "x" }, { "role": "assistant", "content": "{" }]);
+    assert_eq!(refused(&lambda, &body).await, "outputConfig.textFormat");
+}
+
+#[tokio::test]
+async fn one_callers_mistake_teaches_nothing_about_the_model() {
+    let lambda = Lambda::router(&[]).await;
+    let refuse = |message: &str| {
+        let (error, message) = (Some("ValidationException".into()), Some(message.into()));
+        lambda.bedrock.faults.add(Fault {
+            error,
+            message,
+            times: Some(1),
+            ..Fault::default()
+        });
+    };
+    let mut body = structured(PERSON);
+    body["model"] = "claude-haiku-5-5".into();
+    refuse(
+        "output_config.format.schema: For 'array' type, property 'uniqueItems' is not supported",
+    );
+    let ways = [invoke(&lambda, &body).await, invoke(&lambda, &body).await]
+        .map(|answer| answer["structuredOutput"]["via"].clone());
+    assert_eq!(ways, ["forcedTool", "outputConfig"]);
+}
+
+#[tokio::test]
+async fn large_bodies_take_no_more_than_their_share_of_time() {
+    let lambda = Lambda::router(&[]).await;
+    let turns = vec![json!({ "role": "user", "content": "a" }); 100_000];
+    let tools: Vec<_> = (0..40_000)
+        .map(|n| json!({ "toolSpec": { "name": format!("t{n}"), "inputSchema": { "json": {} } } }))
+        .collect();
+    let calls: Vec<_> = (0..20_000)
+        .map(|n| json!({ "toolUse": { "toolUseId": format!("t{n}"), "name": "a", "input": {} } }))
+        .collect();
+    let results: Vec<_> = (0..20_000)
+        .rev()
+        .map(|n| json!({ "toolResult": { "toolUseId": format!("t{n}"), "content": [] } }))
+        .collect();
+    let ask = json!({ "role": "user", "content": "x" });
+    for body in [
+        json!({ "messages": turns }),
+        json!({ "prompt": "x", "toolConfig": { "tools": tools } }),
+        json!({ "messages": [ask, { "role": "assistant", "content": calls }, { "role": "user", "content": results }] }),
+        json!({ "prompt": "x", "model": "a".repeat(1_000_000) }),
+    ] {
+        // Quadratic work took minutes; the Lambda of the tests waits for one.
+        let (status, problem) = lambda.post("/route", &body.to_string()).await;
+        assert!(matches!(status, 200 | 400 | 422), "{status}: {problem}");
+    }
+}

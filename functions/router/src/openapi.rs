@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::StatusCode;
 use shared::http::{Call, Problem, raw_json};
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response as Described, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
@@ -58,7 +58,7 @@ pub fn document() -> Result<String, String> {
     ),
     components(schemas(Problem)),
     security(("sigv4" = [])),
-    modifiers(&Sigv4, &OpenAnswers),
+    modifiers(&Sigv4, &OpenAnswers, &OneKey),
 )]
 struct Document;
 
@@ -114,6 +114,43 @@ impl Modify for OpenAnswers {
                 object.additional_properties = None;
             }
         }
+    }
+}
+
+/// A union is an object with one key, and no other.
+struct OneKey;
+
+impl Modify for OneKey {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let schemas = document
+            .components
+            .iter_mut()
+            .flat_map(|components| components.schemas.values_mut());
+        schemas.for_each(close_unions);
+    }
+}
+
+fn close_unions(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::OneOf(union)) => {
+            for part in &mut union.items {
+                if let RefOr::T(Schema::Object(part)) = part
+                    && part.properties.len() == 1
+                    && part.required.len() == 1
+                {
+                    part.additional_properties =
+                        Some(Box::new(AdditionalProperties::FreeForm(false)));
+                }
+                close_unions(part);
+            }
+        }
+        RefOr::T(Schema::Array(list)) => {
+            if let ArrayItems::RefOrSchema(items) = &mut list.items {
+                close_unions(items);
+            }
+        }
+        RefOr::T(Schema::Object(object)) => object.properties.values_mut().for_each(close_unions),
+        RefOr::T(_) | RefOr::Ref(_) => {}
     }
 }
 
