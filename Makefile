@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers fuzz catalog catalog-check bench build size validate deny deploy
+.PHONY: run check test openapi peers fuzz load soak catalog catalog-check bench build size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -28,6 +28,14 @@ peers: $(TOOLS)/peers/bin/ministack
 fuzz: $(TOOLS)/fuzz/bin/schemathesis
 	cargo build
 	$(TOOLS)/fuzz/bin/python -B tests/peers/fuzz.py target/debug/local
+
+# The real bootstrap under load, over loopback: latencies, 20,000 requests with faults, memory. About two minutes.
+load:
+	cargo bench -p tests --bench load
+
+# What takes longer: an 11 MB answer, and one that drips for more than five minutes.
+soak:
+	cargo bench -p tests --bench load -- soak
 
 # shared/models.json, made anew from the public tables in catalog/requirements.txt and catalog/facts.json; prints what changed.
 catalog: $(TOOLS)/catalog/installed

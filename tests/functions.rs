@@ -9,6 +9,7 @@
     reason = "a test may fail, and its modules are one program"
 )]
 
+#[allow(dead_code, reason = "the load test uses the rest")]
 mod lambda;
 
 mod bad_input;

@@ -273,7 +273,7 @@ async fn of_several_faults_the_one_that_passes_is_told() {
         (429, &json!(5)),
         "{body}"
     );
-    assert_eq!(body["attempts"].as_array().unwrap().len(), 9);
+    assert_eq!(body["attempts"].as_array().unwrap().len(), 11);
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 /// The Runtime API of one function: events go in, answers come out.
 #[derive(Debug)]
 struct Runtime {
+    time: Duration,
     next: Mutex<mpsc::UnboundedReceiver<(u64, String)>>,
     waiting: Lock<HashMap<u64, oneshot::Sender<Result<Value, Value>>>>,
 }
@@ -45,14 +46,20 @@ pub struct Lambda {
     /// The Bedrock it calls.
     pub bedrock: Arc<Bedrock>,
     /// Its process; killed when dropped.
-    _child: Child,
+    child: Child,
 }
 
 impl Lambda {
     /// Starts the router with further variables in its environment.
     pub async fn router(variables: &[(&str, &str)]) -> Self {
+        Self::lasting(variables, Duration::from_secs(30)).await
+    }
+
+    /// Starts the router; each call has so much time.
+    pub async fn lasting(variables: &[(&str, &str)], time: Duration) -> Self {
         let (events, next) = mpsc::unbounded_channel();
         let runtime = Arc::new(Runtime {
+            time,
             next: Mutex::new(next),
             waiting: Lock::default(),
         });
@@ -83,7 +90,7 @@ impl Lambda {
             count: AtomicU64::new(1),
             output,
             bedrock,
-            _child: child,
+            child,
         }
     }
 
@@ -93,7 +100,7 @@ impl Lambda {
         let (sender, receiver) = oneshot::channel();
         self.runtime.waiting.lock().unwrap().insert(number, sender);
         self.events.send((number, event.to_owned())).unwrap();
-        let answer = tokio::time::timeout(Duration::from_secs(60), receiver).await;
+        let answer = tokio::time::timeout(self.runtime.time * 2, receiver).await;
         let answer =
             answer.unwrap_or_else(|_| panic!("no answer; the function wrote:\n{}", self.output()));
         answer
@@ -171,6 +178,24 @@ impl Lambda {
             .into_iter()
             .map(|sent| sent.body)
             .collect()
+    }
+
+    /// Memory that its process holds, in KB.
+    pub fn resident_kb(&self) -> usize {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim().split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Files and sockets that its process has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id().unwrap()))
+            .unwrap()
+            .count()
     }
 
     /// What the function has written to standard output and error so far.
@@ -294,7 +319,7 @@ fn runtime_api(runtime: Arc<Runtime>) -> Router {
 
 async fn next(State(runtime): State<Arc<Runtime>>) -> impl IntoResponse {
     let (number, event) = runtime.next.lock().await.recv().await.unwrap();
-    let deadline = shared::telemetry::now() + Duration::from_secs(30);
+    let deadline = shared::telemetry::now() + runtime.time;
     let headers = [
         ("lambda-runtime-aws-request-id", format!("request-{number}")),
         (

@@ -409,6 +409,42 @@ async fn when_all_are_throttled_the_status_says_so_and_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn another_scope_of_the_same_model_has_a_quota_of_its_own() {
+    let lambda = Lambda::router(&[]).await;
+    lambda.fail("nova-lite", "ThrottlingException", Some(1));
+    let (status, answer) = lambda
+        .post("/invoke", r#"{"prompt": "x", "model": "nova-lite"}"#)
+        .await;
+    let asked: Vec<_> = answer["routing"]["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["modelId"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (status, asked),
+        (
+            200,
+            vec!["amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1:0"]
+        )
+    );
+    // A scope that the caller spells out is kept.
+    let lambda = Lambda::router(&[]).await;
+    lambda.fail("nova-lite", "ThrottlingException", None);
+    let (status, problem) = lambda
+        .post(
+            "/invoke",
+            r#"{"prompt": "x", "model": "us.amazon.nova-lite-v1:0"}"#,
+        )
+        .await;
+    assert_eq!(
+        (status, problem["attempts"].as_array().unwrap().len()),
+        (429, 1),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
 async fn a_throttled_id_rests_until_its_time_is_over() {
     let lambda = Lambda::router(&STREAM).await;
     lambda.bedrock.faults.add(Fault {

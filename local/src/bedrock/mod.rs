@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -45,6 +46,7 @@ pub struct Bedrock {
     requests: AtomicU64,
     sent: Mutex<VecDeque<Sent>>,
     cached: Mutex<HashSet<u64>>,
+    first_piece: Arc<Mutex<Option<Duration>>>,
 }
 
 /// A request that came, as it came.
@@ -74,6 +76,7 @@ impl Bedrock {
             requests: AtomicU64::new(0),
             sent: Mutex::default(),
             cached: Mutex::default(),
+            first_piece: Arc::default(),
         }
     }
 
@@ -97,6 +100,14 @@ impl Bedrock {
             model_id: id.to_owned(),
             body: body.unwrap_or_default(),
         });
+    }
+
+    /// When the first piece of the last streamed answer went out, since 1970.
+    pub fn first_piece(&self) -> Option<Duration> {
+        *self
+            .first_piece
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The prompts that were cached.
@@ -223,7 +234,7 @@ fn told(fault: &Fault, stream: bool) -> Response {
 /// A reply in pieces, if it is one; what is no JSON goes out as it is.
 fn whole_stream(reply: &str) -> Response {
     match serde_json::from_str::<Value>(reply) {
-        Ok(reply) => events(stream::body(&reply, None)),
+        Ok(reply) => events(stream::body(&reply, None, Arc::default())),
         Err(_) => events(reply.to_owned().into()),
     }
 }
@@ -249,7 +260,11 @@ fn usual(
     match (reply, stream) {
         (Err(refusal), _) => refusal.into_response(),
         (Ok(reply), None) => Json(reply).into_response(),
-        (Ok(reply), Some(fault)) => events(stream::body(&reply, fault)),
+        (Ok(reply), Some(fault)) => events(stream::body(
+            &reply,
+            fault,
+            Arc::clone(&bedrock.first_piece),
+        )),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::identity;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use axum::body::Body;
 use axum::body::Bytes;
 use futures_core::Stream;
 use serde_json::{Value, json};
+use shared::telemetry;
 use tokio::sync::mpsc;
 
 use super::faults::{Breaks, Fault};
@@ -21,16 +23,31 @@ use super::list;
 const PIECE: usize = 4;
 
 /// The body of an answer that comes in pieces.
-pub(super) fn body(reply: &Value, fault: Option<Fault>) -> Body {
+pub(super) fn body(
+    reply: &Value,
+    fault: Option<Fault>,
+    first_piece: Arc<Mutex<Option<Duration>>>,
+) -> Body {
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(send(events(reply), fault.unwrap_or_default(), sender));
+    tokio::spawn(send(
+        events(reply),
+        fault.unwrap_or_default(),
+        sender,
+        first_piece,
+    ));
     Body::from_stream(Frames(receiver))
 }
 
 type Sender = mpsc::Sender<io::Result<Bytes>>;
 
 /// Sends frame by frame, until all are sent or the fault is reached; then the sender goes, and the body ends.
-async fn send(events: Vec<(&'static str, Value)>, fault: Fault, sender: Sender) {
+async fn send(
+    events: Vec<(&'static str, Value)>,
+    fault: Fault,
+    sender: Sender,
+    first_piece: Arc<Mutex<Option<Duration>>>,
+) {
+    let mut is_first = true;
     let last = if fault.breaks == Some(Breaks::Usage) {
         events.len() - 1
     } else {
@@ -41,6 +58,9 @@ async fn send(events: Vec<(&'static str, Value)>, fault: Fault, sender: Sender) 
         let frame = frame("event", ":event-type", name, &json);
         if fault.after == Some(number) {
             return go_wrong(&fault, frame, &sender).await;
+        }
+        if name == "contentBlockDelta" && std::mem::take(&mut is_first) {
+            *first_piece.lock().unwrap_or_else(PoisonError::into_inner) = Some(telemetry::now());
         }
         if sender.send(Ok(frame.into())).await.is_err() {
             return;

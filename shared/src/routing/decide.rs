@@ -169,10 +169,17 @@ impl<'a> Search<'a, '_> {
                 continue;
             };
             match self.consider(model, None, true) {
-                Ok(candidate) => chain.push(Candidate {
-                    quality: ranked.quality,
-                    ..candidate
-                }),
+                Ok(candidate) => {
+                    let others = self.elsewhere_too(model, &candidate, true);
+                    chain.extend(
+                        iter::once(candidate)
+                            .chain(others)
+                            .map(|candidate| Candidate {
+                                quality: ranked.quality,
+                                ..candidate
+                            }),
+                    );
+                }
                 Err(reason) => rejected.push(reason),
             }
         }
@@ -231,6 +238,20 @@ impl<'a> Search<'a, '_> {
             estimate: None,
             reason,
         })
+    }
+
+    /// The same model by its other ids that work here: each has a quota of its own.
+    pub(super) fn elsewhere_too(
+        &self,
+        model: &'a Model,
+        first: &Candidate<'a>,
+        auto: bool,
+    ) -> Vec<Candidate<'a>> {
+        let placements = model.placements(&self.policy.region, self.policy.residency);
+        let others = placements.filter(|placement| placement.id != first.id);
+        others
+            .filter_map(|placement| self.fit(model, placement.id, placement.scope, auto).ok())
+            .collect()
     }
 
     /// Whether what runs in one scope stays within another, as seen from here: a caller who names a geography is not served

@@ -19,7 +19,11 @@ impl<'a> Search<'a, '_> {
         let mut warnings = Vec::new();
         let known_as = self.policy.known_as(name);
         let is_configured = known_as != name;
-        let outcome = match (self.catalog.named(known_as), self.elsewhere(name)) {
+        let named = self.catalog.named(known_as);
+        let is_bare = !is_configured
+            && matches!(&named, Named::Model(reference) if reference.scope.is_none())
+            && !name.starts_with("arn:");
+        let outcome = match (named, self.elsewhere(name)) {
             (Named::Unknown(nearest), _) => return Err(Error::unknown_model(name, &nearest)),
             (_, Some(reason)) => self.refuse(name, &reason),
             (Named::Model(reference), None) if is_configured => self.behind_arn(name, &reference),
@@ -27,7 +31,18 @@ impl<'a> Search<'a, '_> {
             (Named::Opaque, None) => self.opaque(name, &mut warnings),
         };
         match outcome {
-            Ok(candidate) => self.conclude(vec![candidate], Vec::new(), warnings),
+            Ok(candidate) => {
+                let mut chain = vec![candidate];
+                // A scope or an ARN that the caller spells out is a promise.
+                if is_bare
+                    && let Some((candidate, model)) = chain
+                        .first()
+                        .and_then(|first| Some((first.clone(), first.model?)))
+                {
+                    chain.extend(self.elsewhere_too(model, &candidate, false));
+                }
+                self.conclude(chain, Vec::new(), warnings)
+            }
             Err(rejected) => self.conclude(Vec::new(), vec![rejected], warnings),
         }
     }
