@@ -89,7 +89,7 @@ fn every_event_file_is_used() {
 async fn the_answer_has_the_documented_shape() {
     let lambda = Lambda::router(&[]).await;
     let (_, answer) = answer(&lambda.invoke(&event("invoke-rest")).await);
-    insta::assert_json_snapshot!(answer, { ".latencyMs" => "[ms]", ".routing.attempts[].latencyMs" => "[ms]" });
+    insta::assert_json_snapshot!(answer, { ".latencyMs" => "[ms]", ".timeToFirstTokenMs" => "[ms]", ".routing.attempts[].latencyMs" => "[ms]" });
 }
 
 #[tokio::test]

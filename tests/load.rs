@@ -7,6 +7,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::too_many_lines,
     clippy::cast_possible_truncation,
     missing_docs,
     unreachable_pub,
