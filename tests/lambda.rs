@@ -318,7 +318,9 @@ fn runtime_api(runtime: Arc<Runtime>) -> Router {
 }
 
 async fn next(State(runtime): State<Arc<Runtime>>) -> impl IntoResponse {
-    let (number, event) = runtime.next.lock().await.recv().await.unwrap();
+    let Some((number, event)) = runtime.next.lock().await.recv().await else {
+        return std::future::pending().await;
+    };
     let deadline = shared::telemetry::now() + runtime.time;
     let headers = [
         ("lambda-runtime-aws-request-id", format!("request-{number}")),

@@ -87,6 +87,19 @@ def boto3_gets_an_answer_of_every_living_text_model():
     print(f"{len(living)} models, {asked} ids")
 
 
+def boto3_reads_the_stand_ins_streams():
+    messages = [{"role": "user", "content": [{"text": "Use weather. Why?"}]}]
+    tools = {"tools": [{"toolSpec": {"name": "weather", "inputSchema": {"json": {"type": "object"}}}}]}
+    with stand_in("us-east-1") as (client, _):
+        for extra in ({}, {"toolConfig": tools}):
+            stream = client.converse_stream(modelId=HAIKU, messages=messages, inferenceConfig={"maxTokens": 200}, **extra)
+            events = list(stream["stream"])
+            kinds = [next(iter(event)) for event in events]
+            assert kinds[0] == "messageStart" and kinds[-2:] == ["messageStop", "metadata"], kinds
+            assert events[-2]["messageStop"]["stopReason"] == ("tool_use" if extra else "end_turn"), events
+            assert events[-1]["metadata"]["usage"]["outputTokens"] > 0, events
+
+
 def boto3_is_refused_as_by_bedrock():
     with stand_in("us-east-1") as (client, aws_port):
         messages = [{"role": "user", "content": [{"text": "Why is the sky blue?"}]}]
@@ -250,6 +263,7 @@ def the_router_asks_ministack():
 
 for check in (
     boto3_gets_an_answer_of_every_living_text_model,
+    boto3_reads_the_stand_ins_streams,
     boto3_is_refused_as_by_bedrock,
     what_reaches_the_wire_satisfies_the_service_model,
     the_router_asks_ministack,

@@ -88,7 +88,9 @@ impl Faults {
     /// The fault that meets a request to a model, after its wait.
     pub(super) async fn next(&self, id: &str) -> Option<Fault> {
         let fault = self.take(id)?;
-        tokio::time::sleep(Duration::from_millis(fault.latency_ms)).await;
+        if fault.latency_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(fault.latency_ms)).await;
+        }
         Some(fault)
     }
 
