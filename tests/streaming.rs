@@ -273,7 +273,8 @@ async fn before_the_first_piece_every_fault_is_followed_by_the_next_candidate() 
                 .iter()
                 .filter(|other| **other != "too-little-time")
                 .collect();
-            assert_eq!(others, [outcome, &"answered"], "{fault:?}");
+            let last = if streaming { &"answering" } else { &"answered" };
+            assert_eq!(others, [outcome, last], "{fault:?}");
             assert_ne!(routing["modelId"], "us.anthropic.claude-haiku-5-5");
         }
     }
@@ -525,5 +526,83 @@ async fn thinking_that_uses_up_all_room_is_given_more_once() {
     assert!(
         answer["usage"]["outputTokens"].as_u64().unwrap() > 2048
             && answer["warnings"].to_string().contains("asked once more")
+    );
+}
+
+/// An answer that thought, and came to nothing more.
+fn thought_only() -> Value {
+    let thought =
+        json!({ "reasoningContent": { "reasoningText": { "text": "hm", "signature": "s" } } });
+    json!({
+        "output": { "message": { "role": "assistant", "content": [thought] } },
+        "stopReason": "max_tokens",
+        "usage": { "inputTokens": 10, "outputTokens": 2048, "totalTokens": 2058 },
+    })
+}
+
+#[tokio::test]
+async fn the_second_answer_after_thinking_is_told_as_one_with_the_first() {
+    let question = json!({ "prompt": "Classify: good", "model": "opus" });
+    for cut in [false, true] {
+        let lambda = Lambda::router(&STREAM).await;
+        lambda.bedrock.faults.add(Fault {
+            reply: Some(thought_only().to_string()),
+            times: Some(1),
+            ..Fault::default()
+        });
+        if cut {
+            lambda.bedrock.faults.add(Fault {
+                after: Some(3),
+                breaks: Some(Breaks::Reset),
+                ..Fault::default()
+            });
+        }
+        let streamed = lambda.stream(&question).await;
+        let last = if cut { "error" } else { "done" };
+        assert_eq!(streamed.order(), ["routing", "delta", last], "{streamed:?}");
+        let usage = if cut {
+            &streamed.last()["partial"]["usage"]
+        } else {
+            &streamed.last()["usage"]
+        };
+        assert!(
+            usage["outputTokens"].as_u64().unwrap() > 2048,
+            "both answers are paid for: {usage}"
+        );
+        assert_eq!(lambda.metrics().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn access_that_is_missing_lets_a_model_rest_but_not_for_who_names_it() {
+    let lambda = Lambda::router(&[]).await;
+    lambda.bedrock.faults.add(Fault {
+        model: "haiku".into(),
+        error: Some("AccessDeniedException".into()),
+        times: Some(1),
+        ..Fault::default()
+    });
+    for _ in 0..2 {
+        let (_, answer) = post(&lambda, &question()).await;
+        assert_eq!(answer["routing"]["model"], "gpt-6-luna");
+    }
+    assert_eq!(lambda.bedrock.requests(), 3);
+    let named = json!({ "prompt": "Classify: good or bad?", "model": "haiku" });
+    assert_eq!(post(&lambda, &named).await.0, 200);
+    // What a guardrail that a caller names may not do says nothing about the model.
+    let lambda = Lambda::router(&[]).await;
+    let message = Some(
+        "You are not authorized to perform bedrock:ApplyGuardrail on this guardrail".to_owned(),
+    );
+    lambda.bedrock.faults.add(Fault {
+        error: Some("AccessDeniedException".into()),
+        message,
+        times: Some(1),
+        ..Fault::default()
+    });
+    post(&lambda, &question()).await;
+    assert_eq!(
+        post(&lambda, &question()).await.1["routing"]["model"],
+        "claude-haiku-5-5"
     );
 }

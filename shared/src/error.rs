@@ -184,6 +184,16 @@ impl Error {
                 ),
             },
             Self::Paused => "the operator has paused all model calls".into(),
+            Self::Bedrock {
+                fault,
+                cut: Some(_),
+                ..
+            } => {
+                format!(
+                    "the answer broke off, and `partial` has what had come of it: {}",
+                    fault.detail()
+                )
+            }
             Self::Bedrock { fault, .. } => fault.detail(),
             Self::Internal(_) => {
                 "this is our mistake; the log has the details under the request id".into()

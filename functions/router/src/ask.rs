@@ -22,9 +22,13 @@ use crate::App;
 use crate::answer::Routing;
 use crate::request::Request;
 use crate::sse::Sink;
+use crate::structured::unwrap;
 
 /// The longest wait for a sign of life, while there are other candidates.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
+/// So long the end of a body is waited for once the answer is whole.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// With less time than this left, models that think are passed over where others are to come.
 const LITTLE_TIME: Duration = Duration::from_secs(5);
@@ -72,6 +76,11 @@ impl Asked<'_> {
     pub(crate) fn text(&self) -> String {
         self.reply.text()
     }
+
+    fn count(&mut self, usage: &Usage, cost: Option<Cost>) {
+        self.usage = self.usage.plus(usage);
+        self.cost = self.cost.zip(cost).map(|(first, second)| first + second);
+    }
 }
 
 /// One answer of one candidate.
@@ -88,6 +97,8 @@ struct Answered {
 enum Heard {
     Reply {
         reply: Reply,
+        /// A piece came of a kind that we do not know.
+        unknown: bool,
         estimated: bool,
         first_piece: Option<Duration>,
     },
@@ -110,6 +121,7 @@ impl App {
             if turn.time_left().is_zero() {
                 break;
             }
+            let is_last = self.none_follows(later);
             if let Some(fault) = self.pass_over(&turn, candidate, later, &mut attempts) {
                 last = worth_telling(last, fault);
                 continue;
@@ -121,12 +133,12 @@ impl App {
                     turn,
                     &turn.request.conversation,
                     candidate,
-                    later.is_empty(),
+                    is_last,
                     &mut attempts,
                 )
                 .await
             {
-                Ok(answered) => return Ok(self.asked(candidate, answered, attempts)),
+                Ok(answered) => return Ok(self.asked(&turn, candidate, answered, attempts)),
                 Err(Ended::Refused(fault)) if fault.outcome.is_worth_another_model() => {
                     last = worth_telling(last, fault)
                 }
@@ -147,6 +159,7 @@ impl App {
 
     fn asked<'a>(
         &self,
+        turn: &Turn<'a>,
         candidate: &Candidate<'a>,
         answered: Answered,
         attempts: Vec<Attempt>,
@@ -162,7 +175,7 @@ impl App {
         Asked {
             candidate: candidate.clone(),
             usage: reply.usage.clone(),
-            cost: self.price(candidate, &reply),
+            cost: self.price(turn, candidate, &reply, estimated),
             reply,
             attempts,
             changes,
@@ -186,27 +199,20 @@ impl App {
             outcome,
             latency_ms: 0,
         };
-        if let Some(left) = self.cooldowns.left(&candidate.id, Instant::now()) {
+        let rest = self.cooldowns.rest(&candidate.id, Instant::now());
+        // Somebody may just have given access to a model that a caller names.
+        let rest = rest.filter(|fault| turn.request.model.is_none() || fault.outcome.passes());
+        if let Some(fault) = rest {
             attempts.push(attempt("cooling-down"));
-            let fault = Fault::new(
-                Outcome::Throttled,
-                format!("{} was throttled or failed a moment ago", candidate.id),
-            );
-            return Some(Fault {
-                retry_after_seconds: Some(left.as_secs() + 1),
-                ..fault
-            });
+            return Some(fault);
         }
         let thinks = |candidate: &Candidate<'_>| {
             candidate
                 .model
                 .is_some_and(shared::catalog::Model::may_think)
         };
-        if !attempts.is_empty()
-            && turn.time_left() < LITTLE_TIME
-            && thinks(candidate)
-            && later.iter().any(|later| !thinks(later))
-        {
+        let is_late = !attempts.is_empty() && turn.time_left() < LITTLE_TIME;
+        if is_late && thinks(candidate) && later.iter().any(|later| !thinks(later)) {
             attempts.push(attempt("too-little-time"));
             return Some(Fault::new(
                 Outcome::TimedOut,
@@ -216,44 +222,64 @@ impl App {
         None
     }
 
-    /// Lets an id rest after a fault. A model that the caller named is asked again at once where only access was missing:
-    /// somebody may just have mended that.
+    /// Lets an id rest after a fault that is the id's own: what is refused because of a guardrail that the caller names, or for a
+    /// caller who names the model, is not.
     fn rest(&self, candidate: &Candidate<'_>, auto: bool, fault: &Fault) {
-        if auto || !matches!(fault.outcome, Outcome::Denied | Outcome::NotFound) {
+        let closed = matches!(fault.outcome, Outcome::Denied | Outcome::NotFound);
+        let is_the_ids_own = auto && !fault.message.to_lowercase().contains("guardrail");
+        if !closed || is_the_ids_own {
             self.cooldowns.note(&candidate.id, fault, Instant::now());
         }
     }
 
-    /// Asks the candidate that has answered once more, with another conversation or more room, and counts both answers; whether
-    /// it did.
+    /// Whether no candidate follows that would be asked.
+    fn none_follows(&self, later: &[&Candidate<'_>]) -> bool {
+        let now = Instant::now();
+        later
+            .iter()
+            .all(|later| self.cooldowns.left(&later.id, now).is_some())
+    }
+
+    /// Asks the candidate that has answered once more, with another conversation or more room. Tokens and cost of both answers
+    /// are counted; the second reply is the caller's to take, if there is one.
+    ///
+    /// # Errors
+    /// The fault of a second answer that broke off, and what had come of both.
     pub(crate) async fn ask_again(
         &self,
         turn: Turn<'_>,
         again: &Conversation,
         asked: &mut Asked<'_>,
-    ) -> bool {
+    ) -> Result<Option<Reply>, (Fault, Cut)> {
         let candidate = asked.candidate.clone();
         match self
             .ask_one(turn, again, &candidate, true, &mut asked.attempts)
             .await
         {
-            Ok(Answered {
-                reply,
-                estimated,
-                max_tokens,
-                ..
-            }) => {
-                asked.usage = asked.usage.plus(&reply.usage);
-                asked.cost = asked
-                    .cost
-                    .zip(self.price(&candidate, &reply))
-                    .map(|(first, second)| first + second);
-                asked.estimated |= estimated;
-                asked.max_tokens = max_tokens;
-                asked.reply = reply;
-                true
+            Ok(answered) => {
+                let cost = self.price(&turn, &candidate, &answered.reply, answered.estimated);
+                asked.count(&answered.reply.usage, cost);
+                asked.estimated |= answered.estimated;
+                asked.max_tokens = answered.max_tokens;
+                Ok(Some(answered.reply))
             }
-            Err(_) => false,
+            Err(Ended::Refused(_)) => Ok(None),
+            Err(Ended::Cut(fault, partial)) => {
+                let usage = estimate(&turn, &partial);
+                let cost = candidate
+                    .prices
+                    .and_then(|prices| cost(&usage, prices, candidate.tier));
+                asked.count(&usage, cost);
+                asked.estimated = true;
+                Err((
+                    fault,
+                    Cut {
+                        text: partial.text(),
+                        usage: asked.usage.clone(),
+                        cost: asked.cost,
+                    },
+                ))
+            }
         }
     }
 
@@ -315,12 +341,16 @@ impl App {
         {
             Heard::Reply {
                 reply,
+                unknown,
                 estimated,
                 first_piece,
             } => {
                 self.cooldowns.clear(&asking.candidate.id);
-                let (max_tokens, changes, form) =
-                    (fitted.max_tokens(), fitted.changes.clone(), fitted.form);
+                let (max_tokens, form) = (fitted.max_tokens(), fitted.form);
+                let unknown = unknown.then(|| {
+                    "a part of the answer is of a kind that this router does not know".to_owned()
+                });
+                let changes = fitted.changes.iter().cloned().chain(unknown).collect();
                 Ok(Answered {
                     reply,
                     max_tokens,
@@ -345,13 +375,13 @@ impl App {
         let began = Instant::now();
         attempts.push(Attempt {
             model_id: asking.candidate.id.clone(),
-            outcome: "answered",
+            outcome: "answering",
             latency_ms: 0,
         });
         let heard = if asking.can_stream(form) {
             self.stream(asking, form, body, attempts).await
         } else {
-            self.converse(asking, body, attempts).await
+            self.converse(asking, form, body, attempts).await
         };
         let outcome = match &heard {
             Ok(Heard::Reply { .. }) => "answered",
@@ -368,21 +398,26 @@ impl App {
     async fn converse(
         &self,
         asking: &Asking<'_>,
+        form: Option<Form>,
         body: Bytes,
         attempts: &[Attempt],
     ) -> Result<Heard, Fault> {
         let limits = asking.limits(asking.turn.time_left().mul_f64(0.75));
         let reply = bedrock::converse(&self.client, &asking.candidate.id, body, limits).await?;
-        let reply = Reply::parse(&reply).map_err(|why| Fault::new(Outcome::Unreadable, why))?;
+        let mut reply = Reply::parse(&reply).map_err(|why| Fault::new(Outcome::Unreadable, why))?;
         let first_piece = Some(asking.turn.call.started.elapsed());
         if asking.turn.sink.is_open() {
             asking.tell_routing(attempts).await;
+            if let Some(form) = form {
+                unwrap(&mut reply, form);
+            }
             for delta in reply.pieces() {
                 asking.turn.sink.tell("delta", &delta).await;
             }
         }
         Ok(Heard::Reply {
             reply,
+            unknown: false,
             estimated: false,
             first_piece,
         })
@@ -397,8 +432,7 @@ impl App {
         attempts: &[Attempt],
     ) -> Result<Heard, Fault> {
         let whole = Instant::now() + asking.turn.time_left();
-        let sign_of_life = asking.turn.time_left().div_f64(2.0).min(SIGN_OF_LIFE);
-        let limits = asking.limits(sign_of_life);
+        let limits = asking.limits(asking.sign_of_life(form));
         let head = Instant::now() + limits.time;
         let mut events =
             bedrock::converse_stream(&self.client, &asking.candidate.id, body, limits).await?;
@@ -407,17 +441,27 @@ impl App {
             ..Listening::default()
         };
         loop {
-            let until = if heard.alive { whole } else { head };
+            let until = match heard.partial.is_whole() {
+                // The end of the body is waited for only so that the connection can be used again.
+                true => Instant::now() + GRACE,
+                false if heard.alive => whole,
+                false => head,
+            };
             let event = tokio::time::timeout_at(until.into(), events.next()).await;
             match heard.end_of(event) {
-                Next::Event(event) => heard.add(event, asking, attempts).await,
+                Next::Event(event) => {
+                    // Nobody may listen; that must not keep the record from being written.
+                    let _ =
+                        tokio::time::timeout_at(whole.into(), heard.add(event, asking, attempts))
+                            .await;
+                }
                 Next::Whole => return Ok(heard.whole()),
-                Next::Deadline if heard.partial.is_empty() => {
+                Next::Deadline if heard.first_piece.is_none() => {
                     return Err(Fault::new(Outcome::TimedOut, "no answer came in time"));
                 }
                 Next::Deadline => return Ok(heard.at_the_deadline(asking)),
                 // Nothing was told yet: another candidate may take over.
-                Next::Fault(fault) if heard.partial.is_empty() => return Err(fault),
+                Next::Fault(fault) if heard.first_piece.is_none() => return Err(fault),
                 Next::Fault(fault) => {
                     return Ok(Heard::Broken {
                         partial: heard.partial,
@@ -448,8 +492,15 @@ impl App {
         }
     }
 
-    /// The exact cost of one answer, by the id that gave it; behind a prompt router, by the model it chose.
-    fn price(&self, candidate: &Candidate<'_>, reply: &Reply) -> Option<Cost> {
+    /// The exact cost of one answer, by the id that gave it; behind a prompt router, by the model it chose. Where Bedrock has told
+    /// nothing, what was asked for counts.
+    fn price(
+        &self,
+        turn: &Turn<'_>,
+        candidate: &Candidate<'_>,
+        reply: &Reply,
+        estimated: bool,
+    ) -> Option<Cost> {
         let chosen = || match self.config.catalog.named(reply.routed_to()?) {
             Named::Model(reference) => {
                 let scope = reference.scope.unwrap_or(Scope::InRegion);
@@ -459,14 +510,13 @@ impl App {
             }
             Named::Opaque | Named::Unknown(_) => None,
         };
-        if reply.is_optimized() {
-            return None;
-        }
-        cost(
-            &reply.usage,
-            chosen().or(candidate.prices)?,
-            reply.service_tier(),
-        )
+        let facts = turn.request.conversation.facts("");
+        let (tier, optimized) = match estimated {
+            true => (candidate.tier, facts.optimized),
+            false => (reply.service_tier(), reply.is_optimized()),
+        };
+        let prices = chosen().or(candidate.prices).filter(|_| !optimized)?;
+        cost(&reply.usage, prices, tier)
     }
 }
 
@@ -503,6 +553,20 @@ impl Asking<'_> {
             && !(tools && model.capabilities.streaming_tools == Some(false))
     }
 
+    /// How long a sign of life is waited for while others follow: longer where a model thinks before its first word, or where
+    /// Bedrock compiles a schema first, which takes up to minutes.
+    fn sign_of_life(&self, form: Option<Form>) -> Duration {
+        let thinks = self
+            .candidate
+            .model
+            .is_some_and(shared::catalog::Model::may_think);
+        if form == Some(Form::OutputConfig) || (thinks && self.turn.time_left() > SIGN_OF_LIFE) {
+            self.turn.time_left().mul_f64(0.75).min(3 * SIGN_OF_LIFE)
+        } else {
+            self.turn.time_left().div_f64(2.0).min(SIGN_OF_LIFE)
+        }
+    }
+
     /// The last candidate has all the time, and the SDK's own second attempt; the others leave time for those that follow.
     fn limits(&self, share: Duration) -> Limits {
         let time_left = self.turn.time_left();
@@ -524,6 +588,9 @@ impl Asking<'_> {
         struct Chosen<'a> {
             id: &'a str,
             routing: Routing<'a>,
+        }
+        if !self.turn.sink.is_first_time() {
+            return;
         }
         let routing = Routing::by(self.turn.decision, self.candidate, attempts, None);
         self.turn
@@ -575,6 +642,7 @@ impl Listening {
         event: Result<Option<Result<StreamEvent, Fault>>, tokio::time::error::Elapsed>,
     ) -> Next {
         match event {
+            Err(_) if self.partial.is_whole() => Next::Whole,
             Err(_) => Next::Deadline,
             Ok(Some(Ok(event))) => Next::Event(event),
             Ok(Some(Err(_)) | None) if self.partial.is_whole() => Next::Whole,
@@ -588,31 +656,33 @@ impl Listening {
 
     async fn add(&mut self, event: StreamEvent, asking: &Asking<'_>, attempts: &[Attempt]) {
         self.alive = true;
-        if let StreamEvent::Delta(delta) = &event {
-            if self.first_piece.is_none() {
-                self.first_piece = Some(asking.turn.call.started.elapsed());
-                if asking.turn.sink.is_open() {
-                    asking.tell_routing(attempts).await;
-                }
-            }
-            if asking.turn.sink.is_open() {
-                let piece = piece(
-                    &delta.delta,
-                    delta.content_block_index,
-                    &self.partial,
-                    self.form,
-                );
-                asking.turn.sink.tell("delta", &piece).await;
-            }
-        }
+        let piece = if let StreamEvent::Delta(delta) = &event {
+            piece(
+                &delta.delta,
+                delta.content_block_index,
+                &self.partial,
+                self.form,
+            )
+        } else {
+            None
+        };
         self.partial.add(event);
+        let Some(piece) = piece else { return };
+        self.first_piece
+            .get_or_insert_with(|| asking.turn.call.started.elapsed());
+        if asking.turn.sink.is_open() {
+            asking.tell_routing(attempts).await;
+            asking.turn.sink.tell("delta", &piece).await;
+        }
     }
 
     fn whole(self) -> Heard {
+        let unknown = self.partial.unknown;
         let reply = self.partial.into_reply("end_turn", Usage::default());
         Heard::Reply {
             reply,
             estimated: false,
+            unknown,
             first_piece: self.first_piece,
         }
     }
@@ -621,6 +691,7 @@ impl Listening {
         let estimated = !self.partial.is_whole();
         let usage = estimate(&asking.turn, &self.partial);
         Heard::Reply {
+            unknown: self.partial.unknown,
             reply: self.partial.into_reply("deadline", usage),
             estimated,
             first_piece: self.first_piece,
@@ -628,12 +699,19 @@ impl Listening {
     }
 }
 
-/// A piece as it is told: text, a part of a tool's input, or of what the model thinks.
-fn piece(delta: &Delta, index: usize, partial: &Partial, form: Option<Form>) -> serde_json::Value {
-    match delta {
+/// A piece as it is told: text, a part of a tool's input, or of what the model thinks; nothing where it says nothing.
+fn piece(
+    delta: &Delta,
+    index: usize,
+    partial: &Partial,
+    form: Option<Form>,
+) -> Option<serde_json::Value> {
+    let is_formed = form == Some(Form::ForcedTool);
+    let piece = match delta {
+        Delta::Text(text) if text.is_empty() || is_formed => return None,
         Delta::Text(text) => json!({ "text": text }),
         // The tool is ours: what it is called with is the answer.
-        Delta::ToolUse(call) if form == Some(Form::ForcedTool) => json!({ "text": call.input }),
+        Delta::ToolUse(call) if is_formed => json!({ "text": call.input }),
         Delta::ToolUse(call) => {
             let (id, name) = partial.call(index).unwrap_or_default();
             json!({ "toolUse": { "index": index, "id": id, "name": name, "input": call.input } })
@@ -642,7 +720,8 @@ fn piece(delta: &Delta, index: usize, partial: &Partial, form: Option<Form>) -> 
         Delta::Citation(citation) => json!({ "citation": citation }),
         Delta::ToolResult(results) => json!({ "toolResult": results }),
         Delta::Image(image) => json!({ "image": image }),
-    }
+    };
+    Some(piece)
 }
 
 /// Of two faults the one that the caller can do something about by waiting; else the later one.

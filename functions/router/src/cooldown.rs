@@ -21,6 +21,8 @@ pub struct Cooldowns(Mutex<HashMap<String, Rest>>);
 struct Rest {
     until: Instant,
     strikes: u32,
+    /// How the last call ended.
+    outcome: Outcome,
 }
 
 impl Cooldowns {
@@ -29,6 +31,20 @@ impl Cooldowns {
         let rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left = rests.get(id)?.until.saturating_duration_since(now);
         Some(left).filter(|left| !left.is_zero())
+    }
+
+    /// Why an id is left alone now, as the fault that a call would be answered with.
+    pub(crate) fn rest(&self, id: &str, now: Instant) -> Option<Fault> {
+        let left = self.left(id, now)?;
+        let rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fault = Fault::new(
+            rests.get(id)?.outcome,
+            format!("{id} failed so a moment ago, and is left alone for now"),
+        );
+        Some(Fault {
+            retry_after_seconds: Some(left.as_secs() + 1),
+            ..fault
+        })
     }
 
     /// Notes how a call ended that brought no answer.
@@ -53,6 +69,7 @@ impl Cooldowns {
             Rest {
                 until: now + length,
                 strikes: strikes + 1,
+                outcome: fault.outcome,
             },
         );
     }

@@ -102,7 +102,7 @@ impl App {
             decision: &decision,
         };
         let mut asked = self.ask(turn, record).await?;
-        self.make_room(turn, &mut asked).await;
+        self.make_room(turn, &mut asked, record).await?;
         let structured_output = self.hold_to_schema(turn, &mut asked).await;
         record.spend(&asked.usage, asked.cost.map(|cost| cost.total_usd));
         record.stop_reason = Some(asked.reply.stop_reason.clone());
@@ -137,7 +137,12 @@ impl App {
 
     /// Where thinking has used up all of `maxTokens`, asks once more with twice the room, if the caller set no limit and the
     /// others allow it.
-    async fn make_room(&self, turn: Turn<'_>, asked: &mut Asked<'_>) {
+    async fn make_room(
+        &self,
+        turn: Turn<'_>,
+        asked: &mut Asked<'_>,
+        record: &mut Record,
+    ) -> Result<(), Error> {
         let is_used_up = asked.reply.stop_reason == "max_tokens" && asked.reply.is_empty();
         if !is_used_up
             || turn
@@ -148,29 +153,42 @@ impl App {
                 .max_tokens
                 .is_some()
         {
-            return;
+            return Ok(());
         }
-        let candidate = &asked.candidate;
-        let limit = candidate
+        let before = asked.candidate.max_tokens;
+        let limit = asked
+            .candidate
             .model
             .and_then(|model| model.limits.output_tokens)
             .unwrap_or(u32::MAX);
         let most = limit.min(self.config.policy.max_tokens.unwrap_or(u32::MAX));
-        let room = candidate.max_tokens.saturating_mul(2).min(most);
-        if room > candidate.max_tokens && self.can_afford(turn.request, asked, room) {
-            asked.candidate.max_tokens = room;
-            let again = self
-                .ask_again(turn, &turn.request.conversation, asked)
-                .await;
-            let came = if again {
-                ""
-            } else {
-                ", which brought no answer"
-            };
-            asked.changes.push(format!(
-                "thinking had used up maxTokens; asked once more with {room}{came}"
-            ));
+        let room = before.saturating_mul(2).min(most);
+        if room <= before || !self.can_afford(turn.request, asked, room) {
+            return Ok(());
         }
+        asked.candidate.max_tokens = room;
+        match self
+            .ask_again(turn, &turn.request.conversation, asked)
+            .await
+        {
+            Ok(Some(reply)) => {
+                asked.reply = reply;
+                asked.changes.push(format!(
+                    "thinking had used up maxTokens {before}; asked once more with {room}"
+                ));
+            }
+            Ok(None) => asked.candidate.max_tokens = before,
+            Err((fault, cut)) => {
+                record.spend(&cut.usage, cut.cost.map(|cost| cost.total_usd));
+                let attempts = asked.attempts.clone();
+                return Err(Error::Bedrock {
+                    fault,
+                    attempts,
+                    cut: Some(Box::new(cut)),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Whether what is left of the cost limits pays for the same call again, with so many output tokens.
@@ -183,10 +201,11 @@ impl App {
         else {
             return true;
         };
-        let left = limit
-            - asked
-                .cost
-                .map_or(shared::usd::Usd::ZERO, |cost| cost.total_usd);
+        // What has an unknown price may have cost anything.
+        let Some(spent) = asked.cost else {
+            return false;
+        };
+        let left = limit - spent.total_usd;
         // What the first answer, and a complaint about it, add to the input.
         let input = asked.usage.total_tokens.saturating_add(100);
         let most = asked

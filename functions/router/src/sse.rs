@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,8 +24,12 @@ const HEAD: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Where an answer tells what it has so far; in one that is not streamed, nowhere.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sink(Option<mpsc::Sender<Piece>>);
+#[derive(Debug, Default)]
+pub(crate) struct Sink {
+    sender: Option<mpsc::Sender<Piece>>,
+    /// The first event was told.
+    begun: AtomicBool,
+}
 
 /// The last event of an answer, ready to be told.
 #[derive(Debug)]
@@ -52,12 +57,17 @@ enum Piece {
 impl Sink {
     /// Whether anybody listens piece by piece.
     pub(crate) fn is_open(&self) -> bool {
-        self.0.is_some()
+        self.sender.is_some()
+    }
+
+    /// Whether the first event is still to be told; from now on it counts as told.
+    pub(crate) fn is_first_time(&self) -> bool {
+        !self.begun.swap(true, Ordering::Relaxed)
     }
 
     /// Tells an event, once there is room for it.
     pub(crate) async fn tell(&self, name: &'static str, value: &impl Serialize) {
-        if let Some(sender) = &self.0
+        if let Some(sender) = &self.sender
             && let Ok(json) = serde_json::to_string(value)
         {
             let event = Event::default().event(name).data(json);
@@ -68,14 +78,14 @@ impl Sink {
 
     /// Tells the last event.
     pub(crate) async fn done(&self, last: Last) {
-        if let Some(sender) = &self.0 {
+        if let Some(sender) = &self.sender {
             let _ = sender.send(Piece::Event(last.0)).await;
         }
     }
 
     /// Tells that there is no more, and why.
     pub(crate) async fn fail(&self, error: Error) {
-        if let Some(sender) = &self.0 {
+        if let Some(sender) = &self.sender {
             let _ = sender.send(Piece::Failure(Box::new(error))).await;
         }
     }
@@ -87,7 +97,10 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (sender, pieces) = mpsc::channel(1);
-    let future = tell(Sink(Some(sender)));
+    let future = tell(Sink {
+        sender: Some(sender),
+        begun: AtomicBool::new(false),
+    });
     let mut telling = Telling {
         future: Some(Box::pin(future)),
         pieces,

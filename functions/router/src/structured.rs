@@ -46,17 +46,23 @@ impl App {
                 retried: false,
             });
         }
-        unwrap(&mut asked.reply, via);
-        let mut mismatch = mismatch(&schema, asked);
+        // What was told piece by piece was told as it came.
+        if !turn.sink.is_open() || via == Form::ForcedTool {
+            unwrap(&mut asked.reply, via);
+        }
+        let mut mismatch = mismatch(&schema, &asked.reply);
         let may_retry =
             via != Form::OutputConfig && !turn.sink.is_open() && self.may_retry(turn, asked);
         let mut retried = false;
         if let Some(why) = mismatch.as_ref().filter(|_| may_retry) {
             let again = asked_again(conversation, &asked.text(), why);
             retried = true;
-            if self.ask_again(turn, &again, asked).await {
-                unwrap(&mut asked.reply, via);
-                mismatch = self::mismatch(&schema, asked);
+            // A second answer that is not whole is no better than the first.
+            let second = self.ask_again(turn, &again, asked).await.ok().flatten();
+            if let Some(mut second) = second.filter(is_whole) {
+                unwrap(&mut second, via);
+                mismatch = self::mismatch(&schema, &second);
+                asked.reply = second;
             }
         }
         if let Some(why) = &mismatch {
@@ -73,25 +79,31 @@ impl App {
 
     /// A second call makes sense when the first was not cut off, and when time and money are left for it.
     fn may_retry(&self, turn: Turn<'_>, asked: &Asked<'_>) -> bool {
-        let whole = matches!(
-            asked.reply.stop_reason.as_str(),
-            "end_turn" | "tool_use" | "stop_sequence"
-        );
         let in_time = turn.call.time_left_within(turn.request.timeout) > Duration::from_secs(1);
-        whole && in_time && self.can_afford(turn.request, asked, asked.candidate.max_tokens)
+        is_whole(&asked.reply)
+            && in_time
+            && self.can_afford(turn.request, asked, asked.candidate.max_tokens)
     }
 }
 
+/// Whether an answer ended by itself.
+fn is_whole(reply: &Reply) -> bool {
+    matches!(
+        reply.stop_reason.as_str(),
+        "end_turn" | "tool_use" | "stop_sequence"
+    )
+}
+
 /// Why the answer does not match, if it does not.
-fn mismatch(schema: &Value, asked: &Asked<'_>) -> Option<String> {
-    match serde_json::from_str(&asked.text()) {
+fn mismatch(schema: &Value, reply: &Reply) -> Option<String> {
+    match serde_json::from_str(&reply.text()) {
         Ok(value) => schema::check(schema, &value).err(),
         Err(error) => Some(format!("it is not JSON ({error})")),
     }
 }
 
 /// Puts the JSON of a forced tool's input, or what stands in a code fence, where a text answer has its text.
-fn unwrap(reply: &mut Reply, form: Form) {
+pub(crate) fn unwrap(reply: &mut Reply, form: Form) {
     let message = match form {
         Form::OutputConfig => None,
         Form::ForcedTool => input_as_text(reply.output.message.get()),
@@ -135,7 +147,9 @@ fn input_as_text(message: &str) -> Option<Box<RawValue>> {
         .input;
     let mut content = serde_json::from_str::<Content>(message).ok()?.content;
     content.retain(|block| block.contains_key("reasoningContent"));
-    rewritten(content, input.get())
+    // What was cut off is no JSON, and stands in a string.
+    let cut = serde_json::from_str::<String>(input.get());
+    rewritten(content, cut.as_deref().unwrap_or(input.get()))
 }
 
 /// A message whose text is what stands in a code fence, where it stands in one.

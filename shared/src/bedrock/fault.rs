@@ -124,7 +124,8 @@ impl Outcome {
 pub struct Attempt {
     /// The id that was invoked.
     pub model_id: String,
-    /// `answered`, or the kind of [`Outcome`].
+    /// `answered` (`answering` in the `routing` event of a stream), `cooling-down` or `too-little-time` where it was not even
+    /// asked, or the kind of [`Outcome`].
     pub outcome: &'static str,
     /// Milliseconds until it ended.
     pub latency_ms: u64,

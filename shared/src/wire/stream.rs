@@ -1,12 +1,13 @@
 //! An answer that comes in pieces: its events, and what they add up to.
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::media::Json;
 use super::options::PerformanceConfig;
-use super::reply::{Metrics, Output, Reply, ServedTier, Trace, or_default};
+use super::reply::{Metrics, Output, Reply, ServedTier, Trace};
 use super::union;
 use crate::cost::Usage;
 
@@ -100,23 +101,32 @@ pub struct MessageStop {
     pub additional_model_response_fields: Option<Json>,
 }
 
-/// Tokens and measurements.
+/// Tokens and measurements. Only the tokens must be there and be read; the rest may be new to us.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// Tokens.
     pub usage: Usage,
     /// Bedrock's own measurements.
+    #[serde(default, deserialize_with = "if_known")]
     pub metrics: Option<Metrics>,
     /// What guardrail and prompt router did.
-    #[serde(default, deserialize_with = "or_default")]
-    pub trace: Trace,
+    #[serde(default, deserialize_with = "if_known")]
+    pub trace: Option<Trace>,
     /// Whether it was served at optimized latency.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_known")]
     pub performance_config: Option<PerformanceConfig>,
     /// The tier that served it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_known")]
     pub service_tier: Option<ServedTier>,
+}
+
+/// A value, if it can be read.
+fn if_known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let json = Json::deserialize(deserializer)?;
+    Ok(serde_json::from_str(json.get()).ok())
 }
 
 impl StreamEvent {
@@ -263,7 +273,7 @@ impl Partial {
             || Metadata {
                 usage,
                 metrics: None,
-                trace: Trace::default(),
+                trace: None,
                 performance_config: None,
                 service_tier: None,
             },
@@ -278,7 +288,7 @@ impl Partial {
             metrics: metadata.metrics,
             service_tier: metadata.service_tier,
             additional_model_response_fields: fields,
-            trace: metadata.trace,
+            trace: metadata.trace.unwrap_or_default(),
             performance_config: metadata.performance_config,
         }
     }
