@@ -78,8 +78,8 @@ pub struct Facts<'a> {
 /// A word counts by its length, a number by its digits, and so do marks that stand together, line ends, capitals within words,
 /// and characters of other scripts. The weights are fitted to what four public tokenizers (o200k, cl100k, DeepSeek's, Claude 2's)
 /// count on average over prose, mathematics, code, JSON, tables, hexadecimal, base64 and sixteen languages. Each of these comes
-/// out within a tenth of their average, but for Greek and Hebrew (a fifth low), Korean (a sixth low) and Russian (a third high);
-/// single prompts within a fifth. The tokenizers themselves lie apart by more than that. Bedrock's own count is the bill.
+/// out within a seventh of their average, but for Greek and Hebrew (a quarter low) and Russian (a third high); single prompts
+/// within a fifth. The tokenizers themselves lie apart by more than that. Bedrock's own count is the bill.
 #[must_use]
 #[expect(
     clippy::indexing_slicing,
