@@ -168,6 +168,7 @@ fn faults() -> Vec<(Fault, &'static str)> {
             "unavailable",
         ),
         breaks(Breaks::Reset, "bedrock-failed"),
+        breaks(Breaks::ResetInHead, "bedrock-failed"),
         breaks(Breaks::Hang, "timed-out"),
     ]
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use axum::extract::connect_info::Connected;
@@ -16,13 +16,19 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug)]
 pub struct Breakable(pub TcpListener);
 
-/// Breaks the connection that a request came by, at the first byte of its answer.
-#[derive(Clone, Debug, Default)]
-pub struct Breaker(Arc<AtomicBool>);
+/// Breaks the connection that a request came by, once so many bytes of its answer are written.
+#[derive(Clone, Debug)]
+pub struct Breaker(Arc<AtomicUsize>);
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(usize::MAX)))
+    }
+}
 
 impl Breaker {
-    pub(super) fn break_it(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    pub(super) fn break_after(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -72,10 +78,18 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.breaker.0.load(Ordering::Relaxed) {
+        let left = self.breaker.0.load(Ordering::Relaxed);
+        if left == 0 {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let some = bytes.get(..left).unwrap_or(bytes);
+        let written = Pin::new(&mut self.stream).poll_write(context, some);
+        if let (Poll::Ready(Ok(written)), true) = (&written, left != usize::MAX) {
+            self.breaker
+                .0
+                .store(left.saturating_sub(*written), Ordering::Relaxed);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

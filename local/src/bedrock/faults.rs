@@ -52,6 +52,8 @@ pub struct Fault {
 pub enum Breaks {
     /// The connection is reset: before the answer's head, or after some events.
     Reset,
+    /// The connection is reset within the answer's head.
+    ResetInHead,
     /// Nothing more comes, and the connection stays open.
     Hang,
     /// The stream ends as if it were whole.
@@ -111,7 +113,10 @@ impl Faults {
 impl Fault {
     /// Whether it comes within a streamed answer, and not in its place.
     pub(super) fn is_within(&self) -> bool {
-        let in_place = matches!(self.breaks, None | Some(Breaks::Reset | Breaks::Hang));
+        let in_place = matches!(
+            self.breaks,
+            None | Some(Breaks::Reset | Breaks::ResetInHead | Breaks::Hang)
+        );
         self.after.is_some() || !in_place
     }
 

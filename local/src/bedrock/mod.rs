@@ -190,7 +190,11 @@ async fn answer(
     {
         Some(fault) if fault.breaks == Some(Breaks::Hang) => pending().await,
         Some(fault) if fault.breaks.is_some() => {
-            breaker.break_it();
+            breaker.break_after(if fault.breaks == Some(Breaks::ResetInHead) {
+                20
+            } else {
+                0
+            });
             StatusCode::OK.into_response()
         }
         Some(fault) if fault.error.is_some() || fault.status.is_some() || fault.reply.is_some() => {

@@ -74,7 +74,9 @@ async fn send(
 async fn go_wrong(fault: &Fault, mut frame: Vec<u8>, sender: &Sender) {
     let last: io::Result<Bytes> = match (fault.breaks, &fault.error) {
         (Some(Breaks::Hang), _) => return sender.closed().await,
-        (Some(Breaks::Reset), _) => Err(io::ErrorKind::ConnectionReset.into()),
+        (Some(Breaks::Reset | Breaks::ResetInHead), _) => {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
         (Some(Breaks::Cut), _) => {
             frame.truncate(frame.len() / 2);
             Ok(frame.into())
