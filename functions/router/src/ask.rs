@@ -1,34 +1,25 @@
 //! Asking: the candidates in turn, each with a request that fits it, until one answers.
 //!
-//! Answers come over ConverseStream, whoever listens, so that a deadline loses nothing; only what a model cannot stream comes
-//! over Converse, in one piece. Until the first piece of an answer, the next candidate may take over; after it, none can.
+//! Until the first piece of an answer, the next candidate may take over; after it, none can. How one call is heard is in
+//! [`hear`](crate::hear).
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::json;
-use shared::bedrock::{self, Attempt, Fault, Limits, Outcome};
+use shared::bedrock::{Attempt, Fault, Outcome};
 use shared::catalog::{Named, Scope};
 use shared::cost::{Cost, Usage, cost};
 use shared::error::{Cut, Error};
 use shared::fit::{Fitted, Form, Repair, fit};
 use shared::http::Call;
-use shared::routing::{Candidate, Decision, estimate_tokens};
-use shared::telemetry::{Record, whole_ms};
-use shared::wire::{Conversation, Delta, Partial, Reply, StreamEvent};
+use shared::routing::{Candidate, Decision};
+use shared::telemetry::Record;
+use shared::wire::{Conversation, Partial, Reply};
 
 use crate::App;
-use crate::answer::Routing;
+use crate::hear::{Asking, Heard, estimate};
 use crate::request::Request;
 use crate::sse::Sink;
-use crate::structured::unwrap;
-
-/// The longest wait for a sign of life, while there are other candidates.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
-
-/// So long the end of a body is waited for once the answer is whole.
-const GRACE: Duration = Duration::from_millis(50);
 
 /// With less time than this left, models that think are passed over where others are to come.
 const LITTLE_TIME: Duration = Duration::from_secs(5);
@@ -43,7 +34,7 @@ pub(crate) struct Turn<'r> {
 }
 
 impl Turn<'_> {
-    fn time_left(&self) -> Duration {
+    pub(crate) fn time_left(&self) -> Duration {
         self.call.time_left_within(self.request.timeout)
     }
 }
@@ -91,19 +82,6 @@ struct Answered {
     form: Option<Form>,
     estimated: bool,
     first_piece: Option<Duration>,
-}
-
-/// What became of one call.
-enum Heard {
-    Reply {
-        reply: Reply,
-        /// A piece came of a kind that we do not know.
-        unknown: bool,
-        estimated: bool,
-        first_piece: Option<Duration>,
-    },
-    /// The answer broke off after its first piece.
-    Broken { partial: Partial, fault: Fault },
 }
 
 impl App {
@@ -364,114 +342,6 @@ impl App {
         }
     }
 
-    /// One call, and its line in the attempts.
-    async fn call(
-        &self,
-        asking: &Asking<'_>,
-        form: Option<Form>,
-        body: Bytes,
-        attempts: &mut Vec<Attempt>,
-    ) -> Result<Heard, Fault> {
-        let began = Instant::now();
-        attempts.push(Attempt {
-            model_id: asking.candidate.id.clone(),
-            outcome: "answering",
-            latency_ms: 0,
-        });
-        let heard = if asking.can_stream(form) {
-            self.stream(asking, form, body, attempts).await
-        } else {
-            self.converse(asking, form, body, attempts).await
-        };
-        let outcome = match &heard {
-            Ok(Heard::Reply { .. }) => "answered",
-            Ok(Heard::Broken { fault, .. }) | Err(fault) => fault.outcome.kind(),
-        };
-        if let Some(attempt) = attempts.last_mut() {
-            attempt.outcome = outcome;
-            attempt.latency_ms = whole_ms(began.elapsed());
-        }
-        heard
-    }
-
-    /// The whole answer at once; who listens piece by piece gets it in pieces all the same.
-    async fn converse(
-        &self,
-        asking: &Asking<'_>,
-        form: Option<Form>,
-        body: Bytes,
-        attempts: &[Attempt],
-    ) -> Result<Heard, Fault> {
-        let limits = asking.limits(asking.turn.time_left().mul_f64(0.75));
-        let reply = bedrock::converse(&self.client, &asking.candidate.id, body, limits).await?;
-        let mut reply = Reply::parse(&reply).map_err(|why| Fault::new(Outcome::Unreadable, why))?;
-        let first_piece = Some(asking.turn.call.started.elapsed());
-        if asking.turn.sink.is_open() {
-            asking.tell_routing(attempts).await;
-            if let Some(form) = form {
-                unwrap(&mut reply, form);
-            }
-            for delta in reply.pieces() {
-                asking.turn.sink.tell("delta", &delta).await;
-            }
-        }
-        Ok(Heard::Reply {
-            reply,
-            unknown: false,
-            estimated: false,
-            first_piece,
-        })
-    }
-
-    /// The answer piece by piece, until its end, its breaking off, or the deadline.
-    async fn stream(
-        &self,
-        asking: &Asking<'_>,
-        form: Option<Form>,
-        body: Bytes,
-        attempts: &[Attempt],
-    ) -> Result<Heard, Fault> {
-        let whole = Instant::now() + asking.turn.time_left();
-        let limits = asking.limits(asking.sign_of_life(form));
-        let head = Instant::now() + limits.time;
-        let mut events =
-            bedrock::converse_stream(&self.client, &asking.candidate.id, body, limits).await?;
-        let mut heard = Listening {
-            form,
-            ..Listening::default()
-        };
-        loop {
-            let until = match heard.partial.is_whole() {
-                // The end of the body is waited for only so that the connection can be used again.
-                true => Instant::now() + GRACE,
-                false if heard.alive => whole,
-                false => head,
-            };
-            let event = tokio::time::timeout_at(until.into(), events.next()).await;
-            match heard.end_of(event) {
-                Next::Event(event) => {
-                    // Nobody may listen; that must not keep the record from being written.
-                    let _ =
-                        tokio::time::timeout_at(whole.into(), heard.add(event, asking, attempts))
-                            .await;
-                }
-                Next::Whole => return Ok(heard.whole()),
-                Next::Deadline if heard.first_piece.is_none() => {
-                    return Err(Fault::new(Outcome::TimedOut, "no answer came in time"));
-                }
-                Next::Deadline => return Ok(heard.at_the_deadline(asking)),
-                // Nothing was told yet: another candidate may take over.
-                Next::Fault(fault) if heard.first_piece.is_none() => return Err(fault),
-                Next::Fault(fault) => {
-                    return Ok(Heard::Broken {
-                        partial: heard.partial,
-                        fault,
-                    });
-                }
-            }
-        }
-    }
-
     /// What is left of an answer that broke off: its text, and what it must have cost, by our own estimate.
     fn cut(
         &self,
@@ -532,196 +402,6 @@ impl From<Fault> for Ended {
     fn from(fault: Fault) -> Self {
         Self::Refused(fault)
     }
-}
-
-/// One call.
-struct Asking<'r> {
-    turn: Turn<'r>,
-    candidate: &'r Candidate<'r>,
-    is_last: bool,
-}
-
-impl Asking<'_> {
-    /// Some models stream, but not when there are tools; and a model that cannot stream at all says so in the catalog.
-    fn can_stream(&self, form: Option<Form>) -> bool {
-        let Some(model) = self.candidate.model else {
-            return true;
-        };
-        let tools =
-            self.turn.request.conversation.facts("").tools || form == Some(Form::ForcedTool);
-        model.capabilities.streaming != Some(false)
-            && !(tools && model.capabilities.streaming_tools == Some(false))
-    }
-
-    /// How long a sign of life is waited for while others follow: longer where a model thinks before its first word, or where
-    /// Bedrock compiles a schema first, which takes up to minutes.
-    fn sign_of_life(&self, form: Option<Form>) -> Duration {
-        let thinks = self
-            .candidate
-            .model
-            .is_some_and(shared::catalog::Model::may_think);
-        if form == Some(Form::OutputConfig) || (thinks && self.turn.time_left() > SIGN_OF_LIFE) {
-            self.turn.time_left().mul_f64(0.75).min(3 * SIGN_OF_LIFE)
-        } else {
-            self.turn.time_left().div_f64(2.0).min(SIGN_OF_LIFE)
-        }
-    }
-
-    /// The last candidate has all the time, and the SDK's own second attempt; the others leave time for those that follow.
-    fn limits(&self, share: Duration) -> Limits {
-        let time_left = self.turn.time_left();
-        match self.is_last {
-            true => Limits {
-                time: time_left,
-                attempts: 2,
-            },
-            false => Limits {
-                time: share.min(time_left),
-                attempts: 1,
-            },
-        }
-    }
-
-    async fn tell_routing(&self, attempts: &[Attempt]) {
-        // Not json!, which would take money through a float.
-        #[derive(Serialize)]
-        struct Chosen<'a> {
-            id: &'a str,
-            routing: Routing<'a>,
-        }
-        if !self.turn.sink.is_first_time() {
-            return;
-        }
-        let routing = Routing::by(self.turn.decision, self.candidate, attempts, None);
-        self.turn
-            .sink
-            .tell(
-                "routing",
-                &Chosen {
-                    id: &self.turn.call.request_id,
-                    routing,
-                },
-            )
-            .await;
-    }
-}
-
-/// Tokens as we reckon them where Bedrock tells none.
-fn estimate(turn: &Turn<'_>, partial: &Partial) -> Usage {
-    let output = partial
-        .written()
-        .map(estimate_tokens)
-        .fold(0, u32::saturating_add);
-    Usage::of(
-        turn.request.conversation.facts("").input_tokens.into(),
-        output.into(),
-    )
-}
-
-/// An answer while it comes.
-#[derive(Default)]
-struct Listening {
-    partial: Partial,
-    form: Option<Form>,
-    /// A sign of life has come.
-    alive: bool,
-    first_piece: Option<Duration>,
-}
-
-/// What comes next.
-enum Next {
-    Event(StreamEvent),
-    Whole,
-    Deadline,
-    Fault(Fault),
-}
-
-impl Listening {
-    fn end_of(
-        &self,
-        event: Result<Option<Result<StreamEvent, Fault>>, tokio::time::error::Elapsed>,
-    ) -> Next {
-        match event {
-            Err(_) if self.partial.is_whole() => Next::Whole,
-            Err(_) => Next::Deadline,
-            Ok(Some(Ok(event))) => Next::Event(event),
-            Ok(Some(Err(_)) | None) if self.partial.is_whole() => Next::Whole,
-            Ok(Some(Err(fault))) => Next::Fault(fault),
-            Ok(None) => Next::Fault(Fault::new(
-                Outcome::Failed,
-                "the stream ended before the answer did",
-            )),
-        }
-    }
-
-    async fn add(&mut self, event: StreamEvent, asking: &Asking<'_>, attempts: &[Attempt]) {
-        self.alive = true;
-        let piece = if let StreamEvent::Delta(delta) = &event {
-            piece(
-                &delta.delta,
-                delta.content_block_index,
-                &self.partial,
-                self.form,
-            )
-        } else {
-            None
-        };
-        self.partial.add(event);
-        let Some(piece) = piece else { return };
-        self.first_piece
-            .get_or_insert_with(|| asking.turn.call.started.elapsed());
-        if asking.turn.sink.is_open() {
-            asking.tell_routing(attempts).await;
-            asking.turn.sink.tell("delta", &piece).await;
-        }
-    }
-
-    fn whole(self) -> Heard {
-        let unknown = self.partial.unknown;
-        let reply = self.partial.into_reply("end_turn", Usage::default());
-        Heard::Reply {
-            reply,
-            estimated: false,
-            unknown,
-            first_piece: self.first_piece,
-        }
-    }
-
-    fn at_the_deadline(self, asking: &Asking<'_>) -> Heard {
-        let estimated = !self.partial.is_whole();
-        let usage = estimate(&asking.turn, &self.partial);
-        Heard::Reply {
-            unknown: self.partial.unknown,
-            reply: self.partial.into_reply("deadline", usage),
-            estimated,
-            first_piece: self.first_piece,
-        }
-    }
-}
-
-/// A piece as it is told: text, a part of a tool's input, or of what the model thinks; nothing where it says nothing.
-fn piece(
-    delta: &Delta,
-    index: usize,
-    partial: &Partial,
-    form: Option<Form>,
-) -> Option<serde_json::Value> {
-    let is_formed = form == Some(Form::ForcedTool);
-    let piece = match delta {
-        Delta::Text(text) if text.is_empty() || is_formed => return None,
-        Delta::Text(text) => json!({ "text": text }),
-        // The tool is ours: what it is called with is the answer.
-        Delta::ToolUse(call) if is_formed => json!({ "text": call.input }),
-        Delta::ToolUse(call) => {
-            let (id, name) = partial.call(index).unwrap_or_default();
-            json!({ "toolUse": { "index": index, "id": id, "name": name, "input": call.input } })
-        }
-        Delta::ReasoningContent(reasoning) => json!({ "reasoning": reasoning }),
-        Delta::Citation(citation) => json!({ "citation": citation }),
-        Delta::ToolResult(results) => json!({ "toolResult": results }),
-        Delta::Image(image) => json!({ "image": image }),
-    };
-    Some(piece)
 }
 
 /// Of two faults the one that the caller can do something about by waiting; else the later one.

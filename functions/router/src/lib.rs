@@ -1,8 +1,8 @@
 //! The router: from a prompt to the cheapest model that will do, and back with text, tokens, exact cost and the reason.
 //!
 //! [`invoke`] routes and asks, [`route`] only routes, [`estimate`] prices, [`models`] shows the catalog, [`health`] says that all
-//! is well. A request is read in [`request`], the candidates are asked in [`ask`], JSON by a schema is checked
-//! in [`structured`], and [`answer`] is what goes out.
+//! is well. A request is read in [`request`], the candidates are asked in [`ask`] and heard in [`hear`], JSON by a
+//! schema is checked in [`structured`], and [`answer`] is what goes out, in pieces through [`sse`].
 
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ pub mod answer;
 mod ask;
 pub mod cooldown;
 pub mod estimate;
+mod hear;
 pub mod invoke;
 pub mod models;
 pub mod openapi;
