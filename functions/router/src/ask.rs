@@ -380,9 +380,9 @@ impl App {
             }
             Named::Opaque | Named::Unknown(_) => None,
         };
-        let facts = turn.request.conversation.facts("");
+        let options = &turn.request.conversation.options;
         let (tier, optimized) = match estimated {
-            true => (candidate.tier, facts.optimized),
+            true => (candidate.tier, options.wants_optimized_latency()),
             false => (reply.service_tier(), reply.is_optimized()),
         };
         let prices = chosen().or(candidate.prices).filter(|_| !optimized)?;

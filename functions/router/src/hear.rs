@@ -163,8 +163,7 @@ impl Asking<'_> {
         let Some(model) = self.candidate.model else {
             return true;
         };
-        let tools =
-            self.turn.request.conversation.facts("").tools || form == Some(Form::ForcedTool);
+        let tools = self.turn.request.conversation.uses_tools() || form == Some(Form::ForcedTool);
         model.capabilities.streaming != Some(false)
             && !(tools && model.capabilities.streaming_tools == Some(false))
     }

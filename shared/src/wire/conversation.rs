@@ -7,7 +7,7 @@ use std::{iter, mem};
 use serde::Serialize;
 
 use super::message::{ContentBlock, Message, Role, SystemContentBlock};
-use super::options::{Latency, Options};
+use super::options::Options;
 use super::tool::ToolConfig;
 use crate::error::Error;
 use crate::fit::thinking;
@@ -182,6 +182,18 @@ impl Conversation {
         self.messages.iter().flat_map(|message| &message.content)
     }
 
+    /// Whether tools are offered, or were used earlier.
+    #[must_use]
+    pub fn uses_tools(&self) -> bool {
+        let is_tool = |block: &ContentBlock| {
+            matches!(
+                block,
+                ContentBlock::ToolUse(_) | ContentBlock::ToolResult(_)
+            )
+        };
+        self.tool_config.is_some() || self.blocks().any(is_tool)
+    }
+
     /// How many cache points there are.
     #[must_use]
     pub fn cache_points(&self) -> usize {
@@ -232,19 +244,10 @@ impl Conversation {
             tool_images: any(ContentBlock::gives_an_image),
             citations: any(ContentBlock::wants_citations),
             cache_points: self.cache_points() > 0,
-            optimized: self
-                .options
-                .performance_config
-                .is_some_and(|config| config.latency == Latency::Optimized),
+            optimized: self.options.wants_optimized_latency(),
             thinking_budget: thinking::budget(&self.options.additional_model_request_fields),
             guardrail: self.options.guardrail_config.is_some(),
-            tools: self.tool_config.is_some()
-                || any(|block| {
-                    matches!(
-                        block,
-                        ContentBlock::ToolUse(_) | ContentBlock::ToolResult(_)
-                    )
-                }),
+            tools: self.uses_tools(),
             forced_tool: self.tool_config.as_ref().is_some_and(ToolConfig::forces),
             prefill: self
                 .messages

@@ -286,6 +286,13 @@ impl Options {
             .unwrap_or_default()
     }
 
+    /// Whether optimized latency is asked for.
+    #[must_use]
+    pub fn wants_optimized_latency(&self) -> bool {
+        self.performance_config
+            .is_some_and(|config| config.latency == Latency::Optimized)
+    }
+
     /// The schema of the answer, if it is to be JSON.
     #[must_use]
     pub fn schema(&self) -> Option<&JsonSchemaDefinition> {
