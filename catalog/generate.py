@@ -63,7 +63,8 @@ MODALITIES = ["text", "image", "video", "audio", "embedding"]
 SPEECH = {"speech": "audio"}
 FIELDS = [
     "id", "name", "provider", "family", "kind", "strengths", "useFor", "input", "output", "limits", "capabilities", "prices",
-    "regions", "profiles", "lifecycle", "successor", "aliases", "embedding", "sources",
+    "regions", "profiles", "lifecycle", "successor", "aliases", "embedding", "images", "rerank",
+    "sources",
 ]
 
 
@@ -294,7 +295,7 @@ def model(tables, id):
         "lifecycle": lifecycle(tables, id, entry, facts),
         "sources": sources(tables, id, entry, kind, facts),
     }
-    for name in ("name", "successor", "aliases", "embedding"):
+    for name in ("name", "successor", "aliases", "embedding", "images", "rerank"):
         if name in facts:
             made[name] = facts[name]
     if kind == "rerank":

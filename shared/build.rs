@@ -9,8 +9,8 @@
 use std::{env, error::Error, fs, path::Path};
 
 use catalog::data::{
-    Capabilities, Catalog, Embedding, Kind, Lifecycle, Limits, List, Modality, Model, Profile,
-    Ranked, Route, Sources, Status, Task, Text, Tier, TierTokens,
+    Capabilities, Catalog, Embedding, Images, Kind, Lifecycle, Limits, List, Modality, Model,
+    Profile, Ranked, Rerank, Route, Sources, Status, Task, Text, Tier, TierTokens,
 };
 use catalog::prices::{LongContext, Prices, Scope, TokenPrices};
 use jiff::civil::Date;
@@ -94,7 +94,7 @@ structs! {
     Catalog { models, names, tiers, routes, estimate }
     Model {
         id, name, provider, family, kind, strengths, use_for, input, output, limits, capabilities, prices, regions, profiles, lifecycle,
-        successor, aliases, embedding, sources
+        successor, aliases, embedding, images, rerank, sources
     }
     Limits { context_tokens, output_tokens }
     Capabilities {
@@ -114,8 +114,10 @@ structs! {
     Lifecycle { status, launch, legacy, extended_access, end_of_life, end_of_life_not_before, elsewhere }
     Embedding {
         dimensions, default_dimensions, max_batch, max_input_tokens, max_input_characters, max_images, max_image_mb,
-        types, truncate, body
+        max_image_pixels, image_formats, types, truncate, body
     }
+    Images { aspect_ratios, formats, max_prompt_characters, max_seed, body }
+    Rerank { max_documents, documents_per_query, tokens_per_document, body }
     Sources { availability, prices, capabilities, lifecycle }
     TierTokens { max_tokens, thinking_tokens, expected_output_tokens, expected_thinking_tokens }
     Route { task, tier, candidates }

@@ -9,4 +9,5 @@ pub mod bedrock;
 pub mod client;
 pub mod estimate;
 pub mod models;
+pub mod openapi;
 pub mod stack;

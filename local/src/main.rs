@@ -12,7 +12,8 @@ use local::ask::{Question, ask};
 use local::bedrock::Bedrock;
 use local::estimate::{Wanted, estimate};
 use local::models::{Filter, models};
-use local::stack::{config, functions, listen, log, simulate};
+use local::openapi::document;
+use local::stack::{config, functions, listen, log, routes, simulate};
 use shared::config::Config;
 use shared::telemetry;
 
@@ -58,9 +59,7 @@ async fn main() -> ExitCode {
         Some(Command::Ask(question)) => ask_once(&arguments, question).await,
         Some(Command::Models(filter)) => list(&arguments, filter).await,
         Some(Command::Estimate(wanted)) => price(&arguments, wanted).await,
-        Some(Command::Openapi) => {
-            router::openapi::document().and_then(|document| say(document.trim_end()))
-        }
+        Some(Command::Openapi) => document().and_then(|document| say(document.trim_end())),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -151,7 +150,7 @@ fn greeting(arguments: &Arguments, config: &Config) -> String {
             arguments.listen, arguments.aws_port
         )
     };
-    let routes = router::ROUTES.join(", ");
+    let routes = routes().collect::<Vec<_>>().join(", ");
     let try_it = format!("curl {router}/invoke -d '{{\"prompt\": \"Why is the sky blue?\"}}'");
     format!(
         "router   {router}\nroutes   {routes}\nBedrock  {aws}\ntry      {try_it}\n\nCtrl-C stops it."

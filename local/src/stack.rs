@@ -12,11 +12,11 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use router::App;
 use shared::config::Config;
-use shared::http::RequestId;
+use shared::http::{RequestId, closed};
 use tokio::net::TcpListener;
 
+use crate::bedrock::Bedrock;
 use crate::bedrock::breakable::{Breakable, Breaker};
-use crate::bedrock::{Bedrock, routes};
 
 /// The Region that is played where none is set.
 pub const REGION: &str = "us-east-1";
@@ -61,7 +61,7 @@ pub fn simulate(bedrock: Arc<Bedrock>, listener: TcpListener) -> Result<Client, 
 /// # Errors
 /// None, in fact: it serves until it is dropped.
 pub async fn serve(listener: TcpListener, bedrock: Arc<Bedrock>) -> std::io::Result<()> {
-    let routes = routes(bedrock).into_make_service_with_connect_info::<Breaker>();
+    let routes = crate::bedrock::routes(bedrock).into_make_service_with_connect_info::<Breaker>();
     axum::serve(Breakable(listener), routes).await
 }
 
@@ -89,6 +89,11 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// Every route of every function.
+pub fn routes() -> impl Iterator<Item = &'static str> {
+    router::ROUTES.into_iter()
+}
+
 /// Every function's routes on one port, each call with an id.
 pub fn functions(config: Config, client: Client) -> Router {
     let calls = Arc::new(AtomicU64::new(1));
@@ -97,7 +102,7 @@ pub fn functions(config: Config, client: Client) -> Router {
         request.extensions_mut().insert(RequestId(id));
         next.run(request)
     };
-    router::routes(App::new(config, client)).layer(from_fn(number))
+    closed(router::routes(App::new(config, client))).layer(from_fn(number))
 }
 
 /// Writes a line a request to standard error.

@@ -65,8 +65,9 @@ impl Config {
         let one_usd = Usd::from_pico(1_000_000_000_000);
         let max_tokens: Option<NonZeroU32> =
             number(&lookup, "MAX_TOKENS", "a whole number above zero")?;
+        let region = lookup("AWS_REGION").ok_or("AWS_REGION is not set")?;
+        let bedrock_endpoint = url(&lookup, "BEDROCK_ENDPOINT")?;
         let policy = Policy {
-            region: lookup("AWS_REGION").ok_or("AWS_REGION is not set")?,
             residency: word(&lookup, "DATA_RESIDENCY", "in-region, geo or global")?
                 .unwrap_or_default(),
             disabled: disabled(&lookup, &catalog)?,
@@ -76,6 +77,11 @@ impl Config {
                 .unwrap_or(30)
                 .into(),
             arns: arns(&lookup, &catalog)?,
+            // A VPC endpoint has its Region's name in its own, and serves no other.
+            confined: bedrock_endpoint
+                .as_ref()
+                .is_some_and(|url| url.contains(&region)),
+            region,
         };
         let metrics = lookup("METRICS_NAMESPACE").unwrap_or_else(|| "BedrockRouter".into());
         Ok(Self {
@@ -88,7 +94,7 @@ impl Config {
             .unwrap_or_default(),
             paused: number(&lookup, "PAUSED", "true or false")?.unwrap_or(false),
             metrics: Some(metrics).filter(|namespace| namespace != "off"),
-            bedrock_endpoint: url(&lookup, "BEDROCK_ENDPOINT")?,
+            bedrock_endpoint,
             guardrail: guardrail(&lookup)?,
             streaming: streaming(&lookup)?,
             base_path: lookup("BASE_PATH")

@@ -166,6 +166,21 @@ impl Add for Cost {
     }
 }
 
+impl Cost {
+    /// What was read and what was made, with nothing cached.
+    #[must_use]
+    pub fn of(input_usd: Usd, output_usd: Usd) -> Self {
+        Self {
+            input_usd,
+            output_usd,
+            cache_read_usd: Usd::ZERO,
+            cache_write_usd: Usd::ZERO,
+            total_usd: input_usd + output_usd,
+            cache_saved_usd: Usd::ZERO,
+        }
+    }
+}
+
 /// The token prices that apply to one request, if they are known.
 fn rates(prices: &Prices, tier: ServiceTier, all_input: u64) -> Option<&TokenPrices> {
     let long = prices

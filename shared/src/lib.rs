@@ -1,6 +1,6 @@
 //! What all functions share.
 //!
-//! In the order of a request's way: [`config`] and [`telemetry`] at the cold start; [`http`] reads a call; [`wire`] is
+//! In the order of a request's way: [`config`] and [`telemetry`] at the cold start, in [`lambda`]; [`http`] reads a call; [`wire`] is
 //! Converse's JSON; [`routing`] decides, from the [`catalog`]; [`fit`](mod@fit) makes the request fit the model; [`bedrock`]
 //! asks it; [`schema`] checks JSON that was asked for; [`cost`] prices the answer in [`usd`]; [`error`] is everything that can go wrong.
 //!
@@ -14,6 +14,7 @@ pub mod cost;
 pub mod error;
 pub mod fit;
 pub mod http;
+pub mod lambda;
 pub mod nodelay;
 pub mod routing;
 pub mod schema;

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     iter::Sum,
-    ops::{Add, Sub},
+    ops::{Add, Mul, Sub},
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -43,6 +43,14 @@ impl Usd {
     /// When the text is not a decimal number, is out of range, or is finer than a pico-dollar.
     pub fn parse(text: &str) -> Result<Self, String> {
         parse_decimal(text, PLACES).map(Self)
+    }
+}
+
+impl Mul<u64> for Usd {
+    type Output = Self;
+
+    fn mul(self, times: u64) -> Self {
+        Self(self.0.saturating_mul(i128::from(times)))
     }
 }
 

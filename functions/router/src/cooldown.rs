@@ -62,6 +62,7 @@ impl Cooldowns {
             | Outcome::Invalid
             | Outcome::Unsupported
             | Outcome::Unreadable
+            | Outcome::Filtered
             | Outcome::Failed => return,
         };
         rests.insert(

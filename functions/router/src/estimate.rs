@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use shared::catalog::{Model, Named, Prices, Residency, Scope, TierTokens, clean};
 use shared::cost::{self, Cost, ServiceTier, Usage};
 use shared::error::Error;
+use shared::http::described::Refusals;
 use shared::http::{Call, Payload, json, parse};
 use shared::routing::{Facts, classify, estimate_tokens};
 use shared::telemetry;
@@ -16,7 +17,6 @@ use shared::usd::Usd;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::openapi::Refusals;
 
 /// The guide's volume: a million tokens in and half a million out.
 const INPUT_TOKENS: u64 = 1_000_000;
@@ -116,10 +116,10 @@ pub(crate) struct Estimate {
     )),
     responses((status = 200, description = "The estimates", body = Estimates), Refusals))]
 pub async fn estimate(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
-    let record = app.record(&call, "/estimate");
+    let record = call.record("/estimate");
     let answer = body.0.and_then(|body| app.estimates(&body));
     let answer = answer.map(|estimates| json(StatusCode::OK, &estimates, &call.request_id));
-    app.conclude(answer, &call, record)
+    call.conclude(answer, record, app.config.metrics.as_deref())
 }
 
 impl App {

@@ -8,6 +8,7 @@ use http::StatusCode;
 use shared::catalog::Task;
 use shared::cost::affordable_output;
 use shared::error::Error;
+use shared::http::described::{Refusals, Unanswered, Undecided};
 use shared::http::{Call, Payload, json};
 use shared::routing::Decision;
 use shared::telemetry::{Record, whole_ms};
@@ -15,7 +16,6 @@ use shared::telemetry::{Record, whole_ms};
 use crate::App;
 use crate::answer::{Answer, Done, Guardrail, Routing};
 use crate::ask::{Asked, Turn};
-use crate::openapi::{Refusals, Unanswered, Undecided};
 use crate::request::{InvokeRequest, Request};
 use crate::sse::{self, Sink};
 
@@ -43,7 +43,7 @@ use crate::sse::{self, Sink};
     )),
     responses((status = 200, description = "The model's answer", body = Answer), Refusals, Undecided, Unanswered))]
 pub async fn invoke(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
-    let mut record = app.record(&call, "/invoke");
+    let mut record = call.record("/invoke");
     let request = app
         .read(&call, body, "/invoke")
         .and_then(|request| app.admit(request));
@@ -60,9 +60,9 @@ pub async fn invoke(State(app): State<Arc<App>>, call: Call, body: Payload) -> R
             let answer = app
                 .invoke(&call, &request, &Sink::default(), &mut record, finish)
                 .await;
-            app.conclude(answer, &call, record)
+            call.conclude(answer, record, app.config.metrics.as_deref())
         }
-        Err(error) => app.conclude(Err(error), &call, record),
+        Err(error) => call.conclude(Err(error), record, app.config.metrics.as_deref()),
     }
 }
 
@@ -78,7 +78,7 @@ impl App {
             Ok(_) => (StatusCode::OK, None),
             Err(error) => (error.status(), Some(error.kind())),
         };
-        self.write(&mut record, status, kind, call);
+        call.write(&mut record, status, kind, self.config.metrics.as_deref());
         match done {
             Ok(done) => sink.done(done).await,
             Err(error) => sink.fail(error).await,

@@ -8,19 +8,18 @@ use std::sync::Arc;
 
 use aws_sdk_bedrockruntime::Client;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::{StatusCode, Uri};
+use http::StatusCode;
 use serde::Serialize;
 use shared::config::Config;
-use shared::error::{Error, cut};
 use shared::fit::Learned;
-use shared::http::{Call, MAX_BODY, json, problem};
+use shared::http::described::Refusals;
+use shared::http::{Call, json};
 use utoipa::ToSchema;
 
 use cooldown::Cooldowns;
-use openapi::Refusals;
 
 pub mod answer;
 mod ask;
@@ -83,9 +82,6 @@ pub fn routes(app: App) -> Router {
         .route("/models/{*id}", get(models::one))
         .route("/health", get(health))
         .route("/openapi.json", get(openapi::openapi))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::new(app))
 }
 
@@ -111,16 +107,4 @@ pub async fn health(State(app): State<Arc<App>>, call: Call) -> Response {
         routes: ROUTES,
     };
     json(StatusCode::OK, &health, &call.request_id)
-}
-
-async fn not_found(call: Call, uri: Uri) -> Response {
-    let detail = format!(
-        "nothing is served at {}; GET /health lists the routes",
-        cut(uri.path(), 200)
-    );
-    problem(&Error::NotFound { detail }, &call.request_id)
-}
-
-async fn method_not_allowed(call: Call) -> Response {
-    problem(&Error::MethodNotAllowed, &call.request_id)
 }

@@ -15,12 +15,12 @@ use shared::catalog::{
     clean,
 };
 use shared::error::Error;
+use shared::http::described::Refusals;
 use shared::http::{Call, json};
 use shared::telemetry;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
-use crate::openapi::Refusals;
 
 /// Filters; all that are given must fit.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -120,14 +120,14 @@ pub async fn list(
     call: Call,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Response {
-    let record = app.record(&call, "/models");
+    let record = call.record("/models");
     let answer = filter
         .map_err(|error| Error::invalid("query", error.body_text()))
         .map(|Query(filter)| {
             let models = app.models(&filter);
             json(StatusCode::OK, &Models { models }, &call.request_id)
         });
-    app.conclude(answer, &call, record)
+    call.conclude(answer, record, app.config.metrics.as_deref())
 }
 
 /// One model, by any of its names.
@@ -139,13 +139,13 @@ pub async fn one(
     call: Call,
     name: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let record = app.record(&call, "/models/{id}");
+    let record = call.record("/models/{id}");
     let name = name.map_err(|error| Error::NotFound {
         detail: error.body_text(),
     });
     let sheet = name.and_then(|Path(name)| app.sheet(&name));
     let answer = sheet.map(|sheet| json(StatusCode::OK, &sheet, &call.request_id));
-    app.conclude(answer, &call, record)
+    call.conclude(answer, record, app.config.metrics.as_deref())
 }
 
 impl App {

@@ -8,13 +8,13 @@ use axum::response::Response;
 use http::StatusCode;
 use shared::error::Error;
 use shared::fit::fit;
-use shared::http::{Call, Payload, json, problem};
+use shared::http::described::{Refusals, Undecided};
+use shared::http::{Call, Payload, json};
 use shared::routing::{Decision, decide};
 use shared::telemetry::{self, Record};
 
 use crate::App;
 use crate::answer::Routing;
-use crate::openapi::{Refusals, Undecided};
 use crate::request::{InvokeRequest, Request};
 
 /// Decides, and answers with the decision.
@@ -25,9 +25,9 @@ use crate::request::{InvokeRequest, Request};
     )),
     responses((status = 200, description = "The decision", body = Routing), Refusals, Undecided))]
 pub async fn route(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
-    let mut record = app.record(&call, "/route");
+    let mut record = call.record("/route");
     let decided = app.route(&call, body, &mut record);
-    app.conclude(decided, &call, record)
+    call.conclude(decided, record, app.config.metrics.as_deref())
 }
 
 impl App {
@@ -74,41 +74,5 @@ impl App {
         record.task = Some(decision.assessment.task);
         record.decision_us = u64::try_from(began.elapsed().as_micros()).ok();
         Ok(decision)
-    }
-
-    pub(crate) fn record(&self, call: &Call, route: &'static str) -> Record {
-        Record {
-            request_id: call.request_id.clone(),
-            caller: call.caller.clone(),
-            route,
-            ..Record::default()
-        }
-    }
-
-    /// The answer or the problem, after its record is written.
-    pub(crate) fn conclude(
-        &self,
-        answer: Result<Response, Error>,
-        call: &Call,
-        mut record: Record,
-    ) -> Response {
-        let kind = answer.as_ref().err().map(Error::kind);
-        let response = answer.unwrap_or_else(|error| problem(&error, &call.request_id));
-        self.write(&mut record, response.status(), kind, call);
-        response
-    }
-
-    /// Writes the record of a call, which ends here.
-    pub(crate) fn write(
-        &self,
-        record: &mut Record,
-        status: StatusCode,
-        kind: Option<&'static str>,
-        call: &Call,
-    ) {
-        record.conclude(status.as_u16(), kind, call.started.elapsed());
-        if let Some(namespace) = &self.config.metrics {
-            record.emit(namespace);
-        }
     }
 }

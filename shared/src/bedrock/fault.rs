@@ -32,6 +32,8 @@ pub enum Outcome {
     NotFound,
     /// An answer came, and is paid for, but cannot be read.
     Unreadable,
+    /// The provider's filter stopped the request or its answer.
+    Filtered,
     /// Anything else: a broken connection, an internal error.
     Failed,
 }
@@ -45,6 +47,7 @@ impl Outcome {
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Invalid | Self::Unsupported => StatusCode::BAD_REQUEST,
+            Self::Filtered => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::ModelError | Self::Unreadable | Self::Failed => StatusCode::BAD_GATEWAY,
@@ -63,6 +66,7 @@ impl Outcome {
             Self::Invalid => "refused-by-bedrock",
             Self::Unsupported => "refused-for-model",
             Self::Unreadable => "unreadable-answer",
+            Self::Filtered => "content-filtered",
             Self::Denied => "access-denied",
             Self::NotFound => "model-not-found",
             Self::Failed => "bedrock-failed",
@@ -81,6 +85,7 @@ impl Outcome {
             Self::Invalid => "Bedrock refused the request",
             Self::Unsupported => "Bedrock refused the request for this model",
             Self::Unreadable => "The answer cannot be read",
+            Self::Filtered => "The provider's filter stepped in",
             Self::Denied => "No access to the model",
             Self::NotFound => "Bedrock does not know the model",
             Self::Failed => "Bedrock failed",
@@ -100,6 +105,7 @@ impl Outcome {
             Self::Invalid
             | Self::Unsupported
             | Self::Unreadable
+            | Self::Filtered
             | Self::Denied
             | Self::NotFound => false,
         }
@@ -114,7 +120,7 @@ impl Outcome {
     /// Whether another model may succeed where this one did not, and nothing is paid for yet.
     #[must_use]
     pub fn is_worth_another_model(self) -> bool {
-        !matches!(self, Self::Invalid | Self::Unreadable)
+        !matches!(self, Self::Invalid | Self::Unreadable | Self::Filtered)
     }
 }
 
@@ -224,6 +230,7 @@ impl Fault {
             Outcome::Unreadable => {
                 "the model answered, but its answer cannot be read; its tokens are billed".into()
             }
+            Outcome::Filtered => format!("{message}; change the request, or name another model"),
             Outcome::Denied => format!(
                 "Bedrock says: {message}. Check the function's permissions, and that the account has access to the model \
                  (a third-party model needs a Marketplace subscription, Anthropic's also a use-case form)"

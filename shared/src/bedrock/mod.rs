@@ -15,9 +15,10 @@ use aws_sdk_bedrockruntime::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
 };
 use aws_sdk_bedrockruntime::config::{
-    Builder, ConfigBag, Intercept, RuntimeComponents, timeout::TimeoutConfig,
+    Builder, ConfigBag, Intercept, Region, RuntimeComponents, timeout::TimeoutConfig,
 };
 use aws_sdk_bedrockruntime::error::BoxError;
+use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_LENGTH};
@@ -83,6 +84,80 @@ pub async fn converse(
     call.send().await.map_err(|error| Fault::from_sdk(&error))?;
     let reply = reply.get().cloned();
     reply.ok_or_else(|| Fault::new(Outcome::Failed, "Bedrock's reply had no body"))
+}
+
+/// The same client, for calls to a Region. It shares connections and credentials.
+#[must_use]
+pub fn in_region(client: &Client, region: &str) -> Client {
+    let home = client.config().region().map(AsRef::as_ref);
+    if home == Some(region) {
+        return client.clone();
+    }
+    let there = client.config().to_builder();
+    Client::from_conf(there.region(Region::new(region.to_owned())).build())
+}
+
+/// What a model answered that does not converse.
+#[derive(Debug)]
+pub struct Invoked {
+    /// The body, in the model's own dialect.
+    pub body: Vec<u8>,
+    /// Input tokens, where Bedrock tells them beside the body.
+    pub input_tokens: Option<u64>,
+}
+
+/// Invokes a model with a body in its own dialect.
+///
+/// # Errors
+/// A [`Fault`], whatever went wrong; after the time limit it is [`Outcome::TimedOut`].
+pub async fn invoke(
+    client: &Client,
+    id: &str,
+    body: Vec<u8>,
+    limits: Limits,
+) -> Result<Invoked, Fault> {
+    let counted = Counted::default();
+    let input_tokens = Arc::clone(&counted.0);
+    let call = client
+        .invoke_model()
+        .model_id(id)
+        .content_type("application/json")
+        .accept("application/json")
+        .body(Blob::new(body))
+        .customize();
+    let call = call.config_override(limited(limits)).interceptor(counted);
+    let answer = call.send().await.map_err(|error| Fault::from_sdk(&error))?;
+    Ok(Invoked {
+        body: answer.body.into_inner(),
+        input_tokens: input_tokens.get().copied(),
+    })
+}
+
+/// Reads the token count that the SDK's typed answer has no place for.
+#[derive(Debug, Default)]
+struct Counted(Arc<OnceLock<u64>>);
+
+impl Intercept for Counted {
+    fn name(&self) -> &'static str {
+        "InputTokenCount"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let header = context.response().headers();
+        let count = header.get("x-amzn-bedrock-input-token-count");
+        if let (Some(count), Ok(_)) = (
+            count.and_then(|count| count.parse().ok()),
+            context.output_or_error(),
+        ) {
+            let _ = self.0.set(count);
+        }
+        Ok(())
+    }
 }
 
 /// Puts a body into a request that is not signed yet.

@@ -87,6 +87,12 @@ pub struct Model {
     /// Vectors it makes, for embedding models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Embedding>,
+    /// Images it makes, for image models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<Images>,
+    /// Documents it orders, for rerank models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<Rerank>,
     /// Where each group of facts is from, and of when.
     pub sources: Sources,
 }
@@ -313,6 +319,13 @@ pub struct Embedding {
     /// Megabytes per image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_image_mb: Option<u32>,
+    /// Pixels of an image in either direction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_image_pixels: Option<u32>,
+    /// What the bytes of an image may be; none where it takes no images.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub image_formats: List<Text>,
     /// Element types it offers.
     #[serde(default, skip_serializing_if = "is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -321,6 +334,40 @@ pub struct Embedding {
     #[serde(default, skip_serializing_if = "is_empty")]
     #[schema(value_type = Vec<String>)]
     pub truncate: List<Text>,
+    /// The dialect of its request body.
+    #[schema(value_type = String)]
+    pub body: Text,
+}
+
+/// The images a model makes from a text.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Images {
+    /// Width to height.
+    #[schema(value_type = Vec<String>)]
+    pub aspect_ratios: List<Text>,
+    /// What the bytes may be.
+    #[schema(value_type = Vec<String>)]
+    pub formats: List<Text>,
+    /// Characters of a prompt.
+    pub max_prompt_characters: u32,
+    /// The highest seed.
+    pub max_seed: u32,
+    /// The dialect of its request body.
+    #[schema(value_type = String)]
+    pub body: Text,
+}
+
+/// The documents a model orders, and how they are counted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rerank {
+    /// Documents per call.
+    pub max_documents: u32,
+    /// Documents that are billed as one query.
+    pub documents_per_query: u32,
+    /// Tokens of a document, together with the query, beyond which it is billed as several.
+    pub tokens_per_document: u32,
     /// The dialect of its request body.
     #[schema(value_type = String)]
     pub body: Text,

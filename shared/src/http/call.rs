@@ -3,14 +3,17 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
-use http::Uri;
+use axum::response::Response;
 use http::header::ACCEPT;
 use http::request::Parts;
 use http::uri::PathAndQuery;
+use http::{StatusCode, Uri};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 
-use crate::telemetry;
+use super::problem;
+use crate::error::Error;
+use crate::telemetry::{self, Record};
 
 /// Kept back from Lambda's deadline, to write the answer.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -43,6 +46,45 @@ impl Call {
     pub fn time_left_within(&self, limit: Option<Duration>) -> Duration {
         let whole = limit.unwrap_or(LONGEST).min(self.time_left);
         whole.saturating_sub(self.started.elapsed())
+    }
+
+    /// The record of this call, to be filled in.
+    #[must_use]
+    pub fn record(&self, route: &'static str) -> Record {
+        Record {
+            request_id: self.request_id.clone(),
+            caller: self.caller.clone(),
+            route,
+            ..Record::default()
+        }
+    }
+
+    /// The answer or the problem, after its record is written.
+    #[must_use]
+    pub fn conclude(
+        &self,
+        answer: Result<Response, Error>,
+        mut record: Record,
+        metrics: Option<&str>,
+    ) -> Response {
+        let kind = answer.as_ref().err().map(Error::kind);
+        let response = answer.unwrap_or_else(|error| problem(&error, &self.request_id));
+        self.write(&mut record, response.status(), kind, metrics);
+        response
+    }
+
+    /// Writes the record of this call, which ends here.
+    pub fn write(
+        &self,
+        record: &mut Record,
+        status: StatusCode,
+        kind: Option<&'static str>,
+        metrics: Option<&str>,
+    ) {
+        record.conclude(status.as_u16(), kind, self.started.elapsed());
+        if let Some(namespace) = metrics {
+            record.emit(namespace);
+        }
     }
 }
 

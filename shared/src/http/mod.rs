@@ -3,7 +3,10 @@
 pub use answer::{Candidate, Problem, json, log, problem, raw_json};
 pub use body::{MAX_BODY, Payload, parse};
 pub use call::{Call, RequestId, at_root};
+pub use missing::closed;
 
 mod answer;
 mod body;
 mod call;
+pub mod described;
+mod missing;

@@ -29,6 +29,8 @@ pub struct Policy {
     pub retire_days: i32,
     /// ARNs that only AWS can resolve, each with the model's or profile's id behind it.
     pub arns: Vec<(String, String)>,
+    /// No other Region can be called: the endpoint is one Region's.
+    pub confined: bool,
 }
 
 impl Policy {

@@ -1,11 +1,12 @@
 //! Which model a request goes to, and why: pure functions from facts to a ranked chain of candidates.
 //!
-//! [`classify`] says how much model the request needs, [`decide`] which models will do, in which order. Neither reads a clock,
+//! [`classify`] says how much model the request needs, [`decide`] which models will do, in which order; [`specialists`] does so for models that do not converse. None reads a clock,
 //! the environment or the network.
 
 pub use classify::{Assessment, classify};
 pub use decide::{Candidate, Decision, Policy, Rejected, Wanted, decide};
 pub use facts::{Budget, Facts, estimate_tokens};
+pub use specialists::{Specialist, Specialists, specialists};
 
 mod classify;
 mod cues;
@@ -14,6 +15,7 @@ mod facts;
 mod filter;
 mod named;
 mod signals;
+mod specialists;
 
 #[cfg(test)]
 mod tests;
