@@ -20,6 +20,7 @@ pub fn document() -> Result<String, String> {
 /// What all functions have to tell, set right.
 fn whole() -> Described {
     let mut document = router::openapi::Document::openapi();
+    document.merge(embeddings::openapi::Document::openapi());
     for modifier in [&Sigv4 as &dyn Modify, &OpenAnswers, &OneKey] {
         modifier.modify(&mut document);
     }

@@ -30,6 +30,7 @@ pub fn config(variable: impl Fn(&str) -> Option<String>) -> Result<Config, Strin
         variable(name).or_else(|| match name {
             "AWS_REGION" => variable("AWS_DEFAULT_REGION").or_else(|| Some(REGION.into())),
             "METRICS_NAMESPACE" => Some("off".into()),
+            "RESPONSE_MODE" => Some("stream".into()),
             _ => None,
         })
     })
@@ -91,7 +92,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 /// Every route of every function.
 pub fn routes() -> impl Iterator<Item = &'static str> {
-    router::ROUTES.into_iter()
+    router::ROUTES.into_iter().chain(embeddings::ROUTES)
 }
 
 /// Every function's routes on one port, each call with an id.
@@ -102,7 +103,12 @@ pub fn functions(config: Config, client: Client) -> Router {
         request.extensions_mut().insert(RequestId(id));
         next.run(request)
     };
-    closed(router::routes(App::new(config, client))).layer(from_fn(number))
+    let embeddings = embeddings::App {
+        config: config.clone(),
+        client: client.clone(),
+    };
+    let routes = router::routes(App::new(config, client)).merge(embeddings::routes(embeddings));
+    closed(routes).layer(from_fn(number))
 }
 
 /// Writes a line a request to standard error.

@@ -23,6 +23,11 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The answer would be longer than the function may send.
+    AnswerTooLarge {
+        /// How long it would be, and what to do.
+        detail: String,
+    },
     /// No such route, or no such thing at it.
     NotFound {
         /// What was looked for, and where to look instead.
@@ -112,7 +117,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::AnswerTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Gone { .. } => StatusCode::GONE,
@@ -129,6 +134,7 @@ impl Error {
         match self {
             Self::Invalid { .. } => "invalid-request",
             Self::TooLarge { .. } => "too-large",
+            Self::AnswerTooLarge { .. } => "answer-too-large",
             Self::NotFound { .. } => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::Gone { .. } => "model-gone",
@@ -145,6 +151,7 @@ impl Error {
         match self {
             Self::Invalid { .. } => "The request is not valid",
             Self::TooLarge { .. } => "The request is too large",
+            Self::AnswerTooLarge { .. } => "The answer would be too large",
             Self::NotFound { .. } => "There is no such thing",
             Self::MethodNotAllowed => "The route does not take this method",
             Self::Gone { .. } => "The model is gone",
@@ -163,7 +170,7 @@ impl Error {
             Self::TooLarge { limit } => {
                 format!("the body may have {limit} bytes at most; Lambda takes no more")
             }
-            Self::NotFound { detail } => detail.clone(),
+            Self::NotFound { detail } | Self::AnswerTooLarge { detail } => detail.clone(),
             Self::MethodNotAllowed => "the Allow header lists the methods".into(),
             Self::Gone {
                 absence,
@@ -217,6 +224,7 @@ impl Error {
             Self::Bedrock { .. }
             | Self::Invalid { .. }
             | Self::TooLarge { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::NotFound { .. }
             | Self::MethodNotAllowed
             | Self::Gone { .. }

@@ -235,7 +235,7 @@ impl App {
         if request.task == Some(Task::Embedding) {
             return Err(Error::invalid(
                 "task",
-                "no model that makes embeddings answers a prompt; POST /route shows which one is for them",
+                "no model that makes vectors answers a prompt; send the texts to POST /embeddings",
             ));
         }
         Ok(request)

@@ -1,6 +1,6 @@
 //! The router: from a prompt to the cheapest model that will do, and back with text, tokens, exact cost and the reason.
 //!
-//! [`invoke`] routes and asks, [`route`] only routes, [`estimate`] prices, [`models`] shows the catalog, [`health`] says that all
+//! [`invoke`] routes and asks, [`route`] only routes, [`images`] draws, [`rerank`] orders documents, [`estimate`] prices, [`models`] shows the catalog, [`health`] says that all
 //! is well. A request is read in [`request`], the candidates are asked in [`ask`] and heard in [`hear`], JSON by a
 //! schema is checked in [`structured`], and [`answer`] is what goes out, in pieces through [`sse`].
 
@@ -26,11 +26,14 @@ mod ask;
 pub mod cooldown;
 pub mod estimate;
 mod hear;
+pub mod images;
 pub mod invoke;
 pub mod models;
 pub mod openapi;
 pub mod request;
+pub mod rerank;
 pub mod route;
+mod specialist;
 mod sse;
 mod structured;
 
@@ -61,10 +64,12 @@ impl App {
 }
 
 /// Every route of this function.
-pub const ROUTES: [&str; 7] = [
+pub const ROUTES: [&str; 9] = [
     "POST /invoke",
     "POST /route",
     "POST /estimate",
+    "POST /images",
+    "POST /rerank",
     "GET /models",
     "GET /models/{id}",
     "GET /health",
@@ -77,6 +82,8 @@ pub fn routes(app: App) -> Router {
         .route("/invoke", post(invoke::invoke))
         .route("/route", post(route::route))
         .route("/estimate", post(estimate::estimate))
+        .route("/images", post(images::images))
+        .route("/rerank", post(rerank::rerank))
         .route("/models", get(models::list))
         // An ARN holds a slash, and HTTP APIs decode the path: the rest of it, whatever it holds, is the name.
         .route("/models/{*id}", get(models::one))
@@ -92,7 +99,7 @@ pub(crate) struct Health<'a> {
     version: &'static str,
     region: &'a str,
     models: usize,
-    routes: [&'static str; 7],
+    routes: [&'static str; 9],
 }
 
 /// `GET /health`: alive, and what it serves. It calls nothing.

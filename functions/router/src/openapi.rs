@@ -36,6 +36,8 @@ pub async fn openapi(call: Call) -> Response {
         crate::invoke::invoke,
         crate::route::route,
         crate::estimate::estimate,
+        crate::images::images,
+        crate::rerank::rerank,
         crate::models::list,
         crate::models::one,
         crate::health,

@@ -97,9 +97,6 @@ fn variables<'de, D: serde::Deserializer<'de>>(
         .collect())
 }
 
-/// The least time that a caller may give, in milliseconds.
-const LEAST_TIMEOUT_MS: u64 = 100;
-
 /// A request that was read and checked.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -132,17 +129,7 @@ impl Request {
     /// [`Error::Invalid`] with the path of the first wrong field.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
         let body: InvokeRequest = http::parse(body)?;
-        if body.max_cost_usd.is_some_and(|limit| limit <= Usd::ZERO) {
-            return Err(Error::invalid("maxCostUsd", "maxCostUsd must be above 0"));
-        }
-        if body
-            .timeout_ms
-            .is_some_and(|timeout| timeout < LEAST_TIMEOUT_MS)
-        {
-            let words =
-                format!("timeoutMs must be at least {LEAST_TIMEOUT_MS}; no model answers sooner");
-            return Err(Error::invalid("timeoutMs", words));
-        }
+        let timeout = http::bounds(body.max_cost_usd, body.timeout_ms)?;
         let stored = body.model.as_deref().is_some_and(is_stored_prompt);
         let mut request = Self {
             model: body
@@ -152,7 +139,7 @@ impl Request {
             task: body.task,
             budget: body.budget,
             max_cost: body.max_cost_usd,
-            timeout: body.timeout_ms.map(Duration::from_millis),
+            timeout,
             caching: body.prompt_cache,
             stream: body.stream,
             conversation: Conversation {

@@ -1,5 +1,7 @@
 //! What goes out: JSON, and problems as RFC 9457 has them.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -7,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::bedrock::Attempt;
+use crate::bedrock::{Attempt, Fault};
 use crate::error::{Cut, Error};
 use crate::routing::Rejected;
 use crate::usd::Usd;
@@ -56,6 +58,7 @@ pub fn log(error: &Error, request_id: &str) {
         }
         Error::Invalid { .. }
         | Error::TooLarge { .. }
+        | Error::AnswerTooLarge { .. }
         | Error::NotFound { .. }
         | Error::MethodNotAllowed
         | Error::Gone { .. }
@@ -114,6 +117,66 @@ pub struct Problem<'a> {
     partial: Option<&'a Cut>,
 }
 
+/// One of several things that were asked for, and failed alone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Failed {
+    /// Its place in the request, from 0.
+    index: usize,
+    /// The kind of problem, as a URN.
+    r#type: String,
+    /// The HTTP status that it would have had alone.
+    status: u16,
+    /// What happened.
+    detail: String,
+}
+
+impl Failed {
+    /// What became of the thing at a place.
+    #[must_use]
+    pub fn of(index: usize, fault: &Fault) -> Self {
+        Self {
+            index,
+            r#type: urn(fault.outcome.kind()),
+            status: fault.outcome.status().as_u16(),
+            detail: fault.detail(),
+        }
+    }
+}
+
+fn urn(kind: &str) -> String {
+    format!("urn:bedrock-router:problem:{kind}")
+}
+
+/// The most that a function sends in one piece: Lambda's 6 MB, less what stands around it.
+const WHOLE: u64 = 6_000_000 - 200_000;
+/// What Lambda streams at once, how many bytes a second after that, and how many at all.
+const STREAMED_AT_ONCE: u64 = 6_000_000;
+const STREAMED_A_SECOND: u64 = 2_000_000;
+const STREAMED: u64 = 200_000_000;
+
+/// The time that a long answer needs to leave the function.
+///
+/// # Errors
+/// [`Error::AnswerTooLarge`], with advice, for one that Lambda would not send: better before it is paid for than after.
+pub fn way_out(bytes: u64, streaming: bool, advice: &str) -> Result<Duration, Error> {
+    let megabytes = bytes.div_ceil(1_000_000);
+    let too_large = |most: &str| Error::AnswerTooLarge {
+        detail: format!(
+            "the answer would have about {megabytes} MB, and Lambda sends {most}; {advice}"
+        ),
+    };
+    if !streaming && bytes > WHOLE {
+        return Err(too_large(
+            "6 in one piece (an operator may set RESPONSE_MODE to stream)",
+        ));
+    }
+    if bytes > STREAMED {
+        return Err(too_large("200"));
+    }
+    let slow = bytes.saturating_sub(STREAMED_AT_ONCE) / STREAMED_A_SECOND;
+    Ok(Duration::from_secs(slow))
+}
+
 /// A candidate as answers and problems show it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -142,7 +205,7 @@ impl<'a> Problem<'a> {
     #[must_use]
     pub fn of(error: &'a Error, request_id: &'a str) -> Self {
         let mut problem = Self {
-            r#type: format!("urn:bedrock-router:problem:{}", error.kind()),
+            r#type: urn(error.kind()),
             title: error.title(),
             status: error.status().as_u16(),
             detail: error.detail(),
@@ -165,6 +228,7 @@ impl<'a> Problem<'a> {
                 problem.partial = cut.as_deref();
             }
             Error::TooLarge { .. }
+            | Error::AnswerTooLarge { .. }
             | Error::NotFound { .. }
             | Error::MethodNotAllowed
             | Error::Paused

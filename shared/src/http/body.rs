@@ -1,11 +1,14 @@
 //! A request's body: read whole, and as JSON whose mistakes are explained.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::StatusCode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::Error;
+use crate::usd::Usd;
 
 /// The largest request body: Lambda takes 6 MB of event, and API Gateway may have put the body into base64.
 pub const MAX_BODY: usize = 6 * 1024 * 1024;
@@ -34,15 +37,12 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     if body.trim_ascii().is_empty() {
         return Err(Error::invalid(
             "body",
-            "the body is empty; send JSON such as {\"prompt\": \"...\"}",
+            "the body is empty; send a JSON object",
         ));
     }
     // Without this, serde would read a list as the fields in their order.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Error::invalid(
-            "body",
-            "the body must be a JSON object such as {\"prompt\": \"...\"}",
-        ));
+        return Err(Error::invalid("body", "the body must be a JSON object"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -57,6 +57,25 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         .end()
         .map_err(|error| Error::invalid("body", error.to_string()))?;
     Ok(value)
+}
+
+/// The least time that a caller may give, in milliseconds.
+const LEAST_TIMEOUT_MS: u64 = 100;
+
+/// Checks what every request may bound, and returns the time it may take.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn bounds(max_cost: Option<Usd>, timeout_ms: Option<u64>) -> Result<Option<Duration>, Error> {
+    if max_cost.is_some_and(|limit| limit <= Usd::ZERO) {
+        return Err(Error::invalid("maxCostUsd", "maxCostUsd must be above 0"));
+    }
+    if timeout_ms.is_some_and(|timeout| timeout < LEAST_TIMEOUT_MS) {
+        let words =
+            format!("timeoutMs must be at least {LEAST_TIMEOUT_MS}; no model answers sooner");
+        return Err(Error::invalid("timeoutMs", words));
+    }
+    Ok(timeout_ms.map(Duration::from_millis))
 }
 
 /// A message of serde's without the names of our types, and without the claim that legal JSON is none.

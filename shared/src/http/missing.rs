@@ -9,7 +9,6 @@ use super::{Call, MAX_BODY, problem};
 use crate::error::{Error, cut};
 
 /// Routes with an answer for every other path and method, and for bodies that are too large.
-#[must_use]
 pub fn closed(routes: Router) -> Router {
     routes
         .fallback(not_found)

@@ -1,7 +1,7 @@
 //! The HTTP border: who calls, under which path, with which body; answers and problems.
 
-pub use answer::{Candidate, Problem, json, log, problem, raw_json};
-pub use body::{MAX_BODY, Payload, parse};
+pub use answer::{Candidate, Failed, Problem, json, log, problem, raw_json, way_out};
+pub use body::{MAX_BODY, Payload, bounds, parse};
 pub use call::{Call, RequestId, at_root};
 pub use missing::closed;
 

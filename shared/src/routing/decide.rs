@@ -59,6 +59,17 @@ pub enum Wanted<'a> {
     },
 }
 
+impl<'a> Wanted<'a> {
+    /// What a caller wrote: a name, `auto`, or nothing.
+    #[must_use]
+    pub fn of(model: Option<&'a str>, strict: bool) -> Self {
+        match model {
+            Some(name) if !name.trim().eq_ignore_ascii_case("auto") => Self::Named { name, strict },
+            Some(_) | None => Self::Auto,
+        }
+    }
+}
+
 /// Where a request goes, and why.
 #[derive(Clone, Debug)]
 pub struct Decision<'a> {

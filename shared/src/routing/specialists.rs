@@ -40,6 +40,40 @@ pub struct Specialists<'a> {
     pub warnings: Vec<String>,
 }
 
+impl Specialist<'_> {
+    /// Refuses what is estimated to cost more than the caller or the operator allows.
+    ///
+    /// # Errors
+    /// [`Error::NoCandidate`] with the reason.
+    pub fn afford(
+        &self,
+        estimate: Option<Usd>,
+        max_cost: Option<Usd>,
+        policy: &Policy,
+    ) -> Result<(), Error> {
+        let reason = match (estimate, max_cost, policy.max_cost) {
+            (None, Some(limit), _) => format!(
+                "the price of {} is unknown, so maxCostUsd {limit} cannot be kept",
+                self.id
+            ),
+            (Some(estimate), Some(limit), _) if estimate > limit => {
+                format!("about {estimate} USD, more than maxCostUsd {limit}")
+            }
+            (Some(estimate), _, Some(limit)) if estimate > limit => {
+                format!("about {estimate} USD, more than the operator's MAX_COST_USD {limit}")
+            }
+            (None | Some(_), _, _) => return Ok(()),
+        };
+        let rejected = Rejected {
+            estimate,
+            ..refused(&self.id, reason)
+        };
+        Err(Error::NoCandidate {
+            rejected: vec![rejected],
+        })
+    }
+}
+
 /// Finds the models of a kind that may serve here.
 ///
 /// # Errors

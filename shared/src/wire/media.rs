@@ -108,7 +108,20 @@ pub enum BytesSource {
 }
 
 impl ImageFormat {
-    fn of(bytes: &[u8]) -> Option<Self> {
+    /// Bedrock's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpeg",
+            Self::Gif => "gif",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// What bytes say of themselves, if they are an image that Bedrock takes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
         match imagesize::image_type(bytes).ok()? {
             ImageType::Png => Some(Self::Png),
             ImageType::Jpeg => Some(Self::Jpeg),
