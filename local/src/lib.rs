@@ -7,7 +7,9 @@
 pub mod ask;
 pub mod bedrock;
 pub mod client;
+pub mod embed;
 pub mod estimate;
+pub mod image;
 pub mod models;
 pub mod openapi;
 pub mod stack;

@@ -10,7 +10,9 @@ use axum::middleware::from_fn;
 use clap::{Parser, Subcommand};
 use local::ask::{Question, ask};
 use local::bedrock::Bedrock;
+use local::embed::{Texts, embed};
 use local::estimate::{Wanted, estimate};
+use local::image::{Picture, image};
 use local::models::{Filter, models};
 use local::openapi::document;
 use local::stack::{config, functions, listen, log, routes, simulate};
@@ -47,6 +49,10 @@ enum Command {
     Models(Filter),
     /// Price tokens or a prompt on several models, the cheapest first.
     Estimate(Wanted),
+    /// Embed texts, and print how near they are to each other.
+    Embed(Texts),
+    /// Draw a picture from a prompt, into a file.
+    Image(Picture),
     /// Print the API's OpenAPI document.
     Openapi,
 }
@@ -59,6 +65,8 @@ async fn main() -> ExitCode {
         Some(Command::Ask(question)) => ask_once(&arguments, question).await,
         Some(Command::Models(filter)) => list(&arguments, filter).await,
         Some(Command::Estimate(wanted)) => price(&arguments, wanted).await,
+        Some(Command::Embed(texts)) => vectors(&arguments, texts).await,
+        Some(Command::Image(picture)) => draw(&arguments, picture).await,
         Some(Command::Openapi) => document().and_then(|document| say(document.trim_end())),
     };
     match done {
@@ -137,6 +145,16 @@ async fn list(arguments: &Arguments, filter: &Filter) -> Result<(), String> {
 async fn price(arguments: &Arguments, wanted: &Wanted) -> Result<(), String> {
     let (config, client) = prepare(arguments, 0).await?;
     say(&estimate(functions(config, client), wanted).await?)
+}
+
+async fn vectors(arguments: &Arguments, texts: &Texts) -> Result<(), String> {
+    let (config, client) = prepare(arguments, 0).await?;
+    say(&embed(functions(config, client), texts).await?)
+}
+
+async fn draw(arguments: &Arguments, picture: &Picture) -> Result<(), String> {
+    let (config, client) = prepare(arguments, 0).await?;
+    say(&image(functions(config, client), picture).await?)
 }
 
 fn greeting(arguments: &Arguments, config: &Config) -> String {

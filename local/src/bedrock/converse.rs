@@ -32,7 +32,11 @@ pub fn converse(bedrock: &Bedrock, id: &str, body: &[u8], stream: bool) -> Resul
 }
 
 /// The model behind an id, if it can be invoked from this Region by that id.
-fn model<'a>(catalog: &'a Catalog, region: &str, id: &str) -> Result<&'a Model, Refusal> {
+pub(super) fn model<'a>(
+    catalog: &'a Catalog,
+    region: &str,
+    id: &str,
+) -> Result<&'a Model, Refusal> {
     // A stored prompt has a model of its own; any that lives will do here.
     if id.contains(":prompt/") {
         let living = catalog.models.iter().find(|model| {

@@ -22,6 +22,8 @@ pub struct Fault {
     /// How many requests it lets pass before it begins.
     #[serde(default)]
     pub skip: u32,
+    /// It meets only one in so many requests.
+    pub every: Option<u32>,
     /// How many requests it meets; without it, all.
     pub times: Option<u32>,
     /// The exception to answer with; its own HTTP status unless `status` is given.
@@ -44,6 +46,9 @@ pub struct Fault {
     /// Milliseconds to wait before each event of a streamed answer.
     #[serde(default)]
     pub drip_ms: u64,
+    /// Requests that it has counted for `every`.
+    #[serde(skip)]
+    pub seen: u32,
 }
 
 /// How an answer breaks.
@@ -100,7 +105,8 @@ impl Faults {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fault = faults
             .iter_mut()
-            .find(|fault| id.contains(&fault.model) && fault.times != Some(0))?;
+            .filter(|fault| id.contains(&fault.model) && fault.times != Some(0))
+            .find_map(|fault| fault.is_its_turn().then_some(fault))?;
         if fault.skip > 0 {
             fault.skip -= 1;
             return None;
@@ -111,6 +117,13 @@ impl Faults {
 }
 
 impl Fault {
+    /// Counts a request, and says whether the fault meets it, as far as `every` goes.
+    fn is_its_turn(&mut self) -> bool {
+        let Some(every) = self.every else { return true };
+        self.seen += 1;
+        self.seen.is_multiple_of(every)
+    }
+
     /// Whether it comes within a streamed answer, and not in its place.
     pub(super) fn is_within(&self) -> bool {
         let in_place = matches!(

@@ -28,6 +28,7 @@ mod check;
 pub mod converse;
 pub mod faults;
 mod fitness;
+mod invoke;
 mod sample;
 mod stream;
 
@@ -126,6 +127,7 @@ pub fn routes(bedrock: Arc<Bedrock>) -> Router {
     Router::new()
         .route("/model/{id}/converse", post(converse))
         .route("/model/{id}/converse-stream", post(converse_stream))
+        .route("/model/{id}/invoke", post(invoke))
         .route(
             "/_simulation/faults",
             post(faults::add).delete(faults::clear),
@@ -160,7 +162,15 @@ async fn converse(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(bedrock.0, id.0, breaker.0, headers, body, false).await
+    answer(
+        bedrock.0,
+        id.0,
+        breaker.0,
+        headers,
+        body,
+        Operation::Converse,
+    )
+    .await
 }
 
 async fn converse_stream(
@@ -170,7 +180,25 @@ async fn converse_stream(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(bedrock.0, id.0, breaker.0, headers, body, true).await
+    answer(bedrock.0, id.0, breaker.0, headers, body, Operation::Stream).await
+}
+
+async fn invoke(
+    bedrock: State<Arc<Bedrock>>,
+    id: Path<String>,
+    breaker: ConnectInfo<Breaker>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(bedrock.0, id.0, breaker.0, headers, body, Operation::Invoke).await
+}
+
+/// What is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Converse,
+    Stream,
+    Invoke,
 }
 
 async fn answer(
@@ -179,8 +207,9 @@ async fn answer(
     breaker: Breaker,
     headers: HeaderMap,
     body: Bytes,
-    stream: bool,
+    operation: Operation,
 ) -> Response {
+    let stream = operation == Operation::Stream;
     let number = bedrock.requests.fetch_add(1, Ordering::Relaxed);
     bedrock.keep(&id, &body);
     let fault = bedrock.faults.next(&id).await;
@@ -200,6 +229,7 @@ async fn answer(
         Some(fault) if fault.error.is_some() || fault.status.is_some() || fault.reply.is_some() => {
             told(fault, stream)
         }
+        _ if operation == Operation::Invoke => invoked(&bedrock, &id, &headers, &body),
         _ => usual(&bedrock, &id, &headers, &body, stream.then_some(fault)),
     };
     let headers = response.headers_mut();
@@ -270,6 +300,28 @@ fn usual(
             Arc::clone(&bedrock.first_piece),
         )),
     }
+}
+
+/// What a model that does not converse would answer, in the Region that the request is signed for.
+fn invoked(bedrock: &Bedrock, id: &str, headers: &HeaderMap, body: &[u8]) -> Response {
+    let region = signed_for(headers).unwrap_or(&bedrock.region);
+    let reply = signed(headers).and_then(|()| invoke::invoke(bedrock, id, region, body));
+    let (reply, tokens) = match reply {
+        Ok(reply) => reply,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let mut response = Json(reply).into_response();
+    if let Some(tokens) = tokens {
+        let headers = response.headers_mut();
+        headers.insert("x-amzn-bedrock-input-token-count", tokens.into());
+    }
+    response
+}
+
+/// The Region in the scope of a signature.
+fn signed_for(headers: &HeaderMap) -> Option<&str> {
+    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    authorization.split_once("Credential=")?.1.split('/').nth(2)
 }
 
 fn signed(headers: &HeaderMap) -> Result<(), Refusal> {
