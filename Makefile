@@ -19,10 +19,11 @@ check:
 test:
 	cargo test --workspace
 
-# Independent peers on both sides of the wire: boto3 asks our stand-in, the router asks MiniStack.
+# Independent peers on both sides of the wire: boto3 asks our stand-in, OpenAI's SDK asks us, the router asks MiniStack.
 peers: $(TOOLS)/peers/bin/ministack
 	cargo build
 	$(TOOLS)/peers/bin/python tests/peers/converse.py target/debug/local
+	$(TOOLS)/peers/bin/python tests/peers/embeddings.py target/debug/local
 
 # The API against its own OpenAPI document: thousands of good and bad requests, no server error and no undocumented answer.
 fuzz: $(TOOLS)/fuzz/bin/schemathesis
@@ -55,11 +56,11 @@ openapi:
 bench:
 	cargo bench -p shared --bench decision
 
-# The function as `sam build` makes it, for this machine's architecture; `make build ARCH=--arm64` needs the aarch64 target.
+# The functions as `sam build` makes them, for this machine's architecture; `make build ARCH=--arm64` needs the aarch64 target.
 build: $(VENV)/cargo-lambda
-	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --bin router $(ARCH)
+	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --bin router --bin embeddings $(ARCH)
 
-# Bytes of the function's binary, and of its zip.
+# Bytes of each function's binary, and of its zip.
 size: build
 	@for f in target/lambda/*/bootstrap; do \
 		printf '%s: %s bytes, zipped %s\n' "$$f" "$$(stat -c %s $$f)" "$$(gzip -9c $$f | wc -c)"; \
@@ -92,7 +93,7 @@ $(TOOLS)/catalog/installed: catalog/requirements.txt
 
 $(TOOLS)/peers/bin/ministack:
 	python3 -m venv $(TOOLS)/peers
-	$(TOOLS)/peers/bin/pip install --quiet boto3==1.44.8 cbor2==6.3.0 defusedxml graphql-core hypercorn jsonata-python pyyaml
+	$(TOOLS)/peers/bin/pip install --quiet boto3==1.44.8 openai==3.57.0 cbor2==6.3.0 defusedxml graphql-core hypercorn jsonata-python pyyaml
 	$(TOOLS)/peers/bin/pip install --quiet --no-deps ministack==1.5.33
 
 $(TOOLS)/fuzz/bin/schemathesis:

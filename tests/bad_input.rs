@@ -115,7 +115,7 @@ async fn what_is_wrong_is_named() {
             r#"{"prompt": "x", "task": "embedding"}"#,
             400,
             "task",
-            "POST /route shows",
+            "POST /embeddings",
         ),
         (
             r#"{"prompt": "x", "model": "gpt-nothing"}"#,

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use crate::lambda::{Lambda, answer, event, events};
 
 /// Every file in `events/`, with the status it gets and the model that answers.
-const EVENTS: [(&str, u16, &str); 18] = [
+const EVENTS: [(&str, u16, &str); 22] = [
+    ("embeddings-rest", 200, ""),
+    ("openai-embeddings-rest", 200, ""),
+    ("images-rest", 200, ""),
+    ("rerank-rest", 200, ""),
     ("invoke-rest", 200, "us.anthropic.claude-haiku-5-5"),
     ("invoke-rest-base64", 200, "us.anthropic.claude-haiku-5-5"),
     ("invoke-http", 200, "us.anthropic.claude-sonnet-5-5"),
@@ -39,8 +43,14 @@ const EVENTS: [(&str, u16, &str); 18] = [
 
 #[tokio::test]
 async fn every_event_is_answered() {
-    let lambda = Lambda::router(&[]).await;
+    let router = Lambda::router(&[]).await;
+    let embeddings = Lambda::embeddings(&[]).await;
     for (name, status, model) in EVENTS {
+        let lambda = if name.contains("embeddings") {
+            &embeddings
+        } else {
+            &router
+        };
         let response = lambda.invoke(&event(name)).await;
         let (got, body) = answer(&response);
         assert_eq!(got, status, "{name}: {body}");

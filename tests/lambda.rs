@@ -55,8 +55,19 @@ impl Lambda {
         Self::lasting(variables, Duration::from_secs(30)).await
     }
 
+    /// Starts the embeddings function with further variables in its environment.
+    pub async fn embeddings(variables: &[(&str, &str)]) -> Self {
+        let bootstrap = env!("CARGO_BIN_EXE_embeddings-under-test");
+        Self::start(bootstrap, variables, Duration::from_secs(30)).await
+    }
+
     /// Starts the router; each call has so much time.
     pub async fn lasting(variables: &[(&str, &str)], time: Duration) -> Self {
+        Self::start(env!("CARGO_BIN_EXE_router-under-test"), variables, time).await
+    }
+
+    /// Starts a bootstrap.
+    pub async fn start(bootstrap: &str, variables: &[(&str, &str)], time: Duration) -> Self {
         let (events, next) = mpsc::unbounded_channel();
         let runtime = Arc::new(Runtime {
             time,
@@ -72,7 +83,7 @@ impl Lambda {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let bedrock_port = listener.local_addr().unwrap().port();
         tokio::spawn(local::stack::serve(listener, Arc::clone(&bedrock)));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_router-under-test"))
+        let mut child = Command::new(bootstrap)
             .env_clear()
             .envs(environment(runtime_port, bedrock_port))
             .envs(variables.iter().copied())
@@ -182,11 +193,20 @@ impl Lambda {
 
     /// Memory that its process holds, in KB.
     pub fn resident_kb(&self) -> usize {
+        self.memory_kb("VmRSS:")
+    }
+
+    /// The most memory that its process has held, in KB.
+    pub fn peak_kb(&self) -> usize {
+        self.memory_kb("VmHWM:")
+    }
+
+    fn memory_kb(&self, what: &str) -> usize {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(what))
             .unwrap();
         line.trim().split(' ').next().unwrap().parse().unwrap()
     }

@@ -35,7 +35,59 @@ async fn main() {
         a_throttled_first_candidate().await;
         first_pieces().await;
         faults().await;
+        vectors().await;
     }
+}
+
+/// A thousand texts at 50 ms a call and one throttle in twenty, against one after the other; and the memory of a long answer.
+async fn vectors() {
+    let slow = |error: Option<&str>, every| Fault {
+        every,
+        error: error.map(str::to_owned),
+        latency_ms: 50,
+        ..Fault::default()
+    };
+    let texts = |count: usize| -> Vec<String> {
+        (0..count)
+            .map(|number| format!("text number {number}"))
+            .collect()
+    };
+    let lambda = Lambda::embeddings(&STREAM).await;
+    let ask = async |texts: &[String], dimensions: u32| {
+        let body = json!({ "texts": texts, "dimensions": dimensions }).to_string();
+        let began = Instant::now();
+        let (status, answer) = lambda.post("/embeddings", &body).await;
+        let time = began.elapsed();
+        let vectors = answer["embeddings"].as_array().unwrap();
+        assert_eq!((status, vectors.len()), (200, texts.len()));
+        assert!(vectors.iter().all(Value::is_array));
+        (time, answer["throttled"].as_u64().unwrap())
+    };
+    ask(&texts(1), 256).await;
+    lambda.bedrock.faults.add(slow(None, None));
+    let mut alone = Duration::ZERO;
+    for text in texts(40) {
+        alone += ask(&[text], 256).await.0;
+    }
+    let alone = alone * 25;
+    lambda.bedrock.faults.clear();
+    lambda
+        .bedrock
+        .faults
+        .add(slow(Some("ThrottlingException"), Some(20)));
+    lambda.bedrock.faults.add(slow(None, None));
+    let (together, throttled) = ask(&texts(1000), 256).await;
+    let faster = alone.as_secs_f64() / together.as_secs_f64();
+    println!(
+        "1,000 texts, {throttled} throttles: {together:.1?}; one by one {alone:.1?}: {faster:.0} times as fast"
+    );
+    lambda.bedrock.faults.clear();
+    let before = lambda.peak_kb();
+    let (time, _) = ask(&texts(2000), 1024).await;
+    println!(
+        "2,000 vectors of 1,024: {time:.1?}; peak memory {} KB, {before} KB before (the numbers alone are 8,000 KB)",
+        lambda.peak_kb()
+    );
 }
 
 fn question() -> Value {

@@ -129,7 +129,8 @@ impl App {
         let (facts, dialect) = spoken(&place)?;
         let shape = shape(&job, &place, facts, dialect, &mut warnings)?;
         let has_images = !job.given.images.is_empty();
-        if has_images && !job.given.texts.is_empty() && !dialect.pairs() {
+        let takes_images = !facts.image_formats.is_empty();
+        if has_images && takes_images && !job.given.texts.is_empty() && !dialect.pairs() {
             let words = format!(
                 "{} makes no vector of a text and an image together; send one of the two",
                 place.model.name

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::error::Error;
@@ -49,7 +50,9 @@ enum TextInput {
     Text(String),
     Texts(Vec<String>),
     #[schema(value_type = Vec<i64>)]
-    Tokens(#[allow(dead_code, reason = "refused, whatever they are")] Vec<serde::de::IgnoredAny>),
+    Tokens(#[allow(dead_code, reason = "refused, whatever they are")] Vec<IgnoredAny>),
+    #[schema(value_type = Vec<Vec<i64>>)]
+    Other(#[allow(dead_code, reason = "refused, whatever it is")] IgnoredAny),
 }
 
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
@@ -174,6 +177,12 @@ fn read(body: &[u8]) -> Result<Job, Error> {
     let texts = match body.input {
         TextInput::Text(text) => vec![text],
         TextInput::Texts(texts) => texts,
+        TextInput::Other(_) => {
+            return Err(Error::invalid(
+                "input",
+                "input must be a text or a list of texts",
+            ));
+        }
         TextInput::Tokens(_) => {
             let words = "token arrays are made by OpenAI's tokenizer, which no model here has; send texts (LangChain: check_embedding_ctx_length=False)";
             return Err(Error::invalid("input", words));

@@ -76,6 +76,9 @@ pub const ROUTES: [&str; 9] = [
     "GET /openapi.json",
 ];
 
+/// Routes of the same API that another function serves.
+const ELSEWHERE: [&str; 2] = ["POST /embeddings", "POST /v1/embeddings"];
+
 /// The routes, ready to serve.
 pub fn routes(app: App) -> Router {
     Router::new()
@@ -99,7 +102,7 @@ pub(crate) struct Health<'a> {
     version: &'static str,
     region: &'a str,
     models: usize,
-    routes: [&'static str; 9],
+    routes: Vec<&'static str>,
 }
 
 /// `GET /health`: alive, and what it serves. It calls nothing.
@@ -111,7 +114,7 @@ pub async fn health(State(app): State<Arc<App>>, call: Call) -> Response {
         version: env!("CARGO_PKG_VERSION"),
         region: &app.config.policy.region,
         models: app.config.catalog.models.len(),
-        routes: ROUTES,
+        routes: [&ROUTES[..], &ELSEWHERE].concat(),
     };
     json(StatusCode::OK, &health, &call.request_id)
 }
