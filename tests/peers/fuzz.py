@@ -22,7 +22,7 @@ with stack("us-east-1") as (port, _):
         "run",
         f"http://127.0.0.1:{port}/openapi.json",
         "--phases=examples,coverage,fuzzing",
-        "--max-examples=400",
+        "--max-examples=300",
         "--continue-on-failure",
         f"--exclude-checks={LEFT_OUT}",
         "--header=Authorization: nobody looks at it here",

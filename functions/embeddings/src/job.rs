@@ -80,7 +80,7 @@ impl App {
         let answer = shape.encoding.bytes(shape.dimensions) * plan.inputs.slots.len() as u64;
         let advice = "ask for base64, for fewer dimensions, or for fewer inputs at once";
         let way_out = way_out(answer, self.config.streaming, advice)?;
-        let time = call.time_left_within(timeout).saturating_sub(way_out);
+        let time = call.time_to_ask(timeout, way_out);
         let estimate = estimate(place, &plan.inputs.unique);
         place.afford(estimate, max_cost, &self.config.policy)?;
         record.model_id = Some(place.id.clone());

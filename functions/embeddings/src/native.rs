@@ -54,7 +54,7 @@ pub struct EmbeddingsRequest {
     #[schema(exclusive_minimum = 0)]
     max_cost_usd: Option<Usd>,
     /// The most time it may take, in milliseconds.
-    #[schema(minimum = 100)]
+    #[schema(minimum = 100, maximum = 86400000)]
     timeout_ms: Option<u64>,
 }
 

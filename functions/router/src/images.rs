@@ -62,7 +62,7 @@ pub struct ImagesRequest {
     #[schema(exclusive_minimum = 0)]
     max_cost_usd: Option<Usd>,
     /// The most time it may take, in milliseconds.
-    #[schema(minimum = 100)]
+    #[schema(minimum = 100, maximum = 86400000)]
     timeout_ms: Option<u64>,
 }
 
@@ -218,7 +218,7 @@ impl App {
             .into_iter()
             .filter(|place| will_do(place).is_ok() && request.check(place).is_ok());
         let places: Vec<_> = [found.first].into_iter().chain(others).collect();
-        let time_left = || call.time_left_within(timeout).saturating_sub(way_out);
+        let time_left = || call.time_to_ask(timeout, way_out);
         let drawn = self.draw(request, &places, time_left, record).await?;
         let made = drawn.results.iter().filter(|result| result.is_ok()).count();
         let cost = price(drawn.place, made).map(|output| Cost::of(Usd::ZERO, output));

@@ -61,6 +61,8 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
 
 /// The least time that a caller may give, in milliseconds.
 const LEAST_TIMEOUT_MS: u64 = 100;
+/// The most, which is more than any call lasts.
+const MOST_TIMEOUT_MS: u64 = 86_400_000;
 
 /// Checks what every request may bound, and returns the time it may take.
 ///
@@ -73,6 +75,11 @@ pub fn bounds(max_cost: Option<Usd>, timeout_ms: Option<u64>) -> Result<Option<D
     if timeout_ms.is_some_and(|timeout| timeout < LEAST_TIMEOUT_MS) {
         let words =
             format!("timeoutMs must be at least {LEAST_TIMEOUT_MS}; no model answers sooner");
+        return Err(Error::invalid("timeoutMs", words));
+    }
+    if timeout_ms.is_some_and(|timeout| timeout > MOST_TIMEOUT_MS) {
+        let words =
+            format!("timeoutMs must be at most {MOST_TIMEOUT_MS}, a day; Lambda ends sooner");
         return Err(Error::invalid("timeoutMs", words));
     }
     Ok(timeout_ms.map(Duration::from_millis))

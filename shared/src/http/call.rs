@@ -44,7 +44,14 @@ impl Call {
     /// Time left now, within a limit counted from the beginning.
     #[must_use]
     pub fn time_left_within(&self, limit: Option<Duration>) -> Duration {
-        let whole = limit.unwrap_or(LONGEST).min(self.time_left);
+        self.time_to_ask(limit, Duration::ZERO)
+    }
+
+    /// The same, with so much of Lambda's time kept back for the answer's way out.
+    #[must_use]
+    pub fn time_to_ask(&self, limit: Option<Duration>, way_out: Duration) -> Duration {
+        let whole = self.time_left.saturating_sub(way_out);
+        let whole = limit.unwrap_or(LONGEST).min(whole);
         whole.saturating_sub(self.started.elapsed())
     }
 

@@ -1,4 +1,4 @@
-//! Stability's images: a real picture, drawn from the prompt's hash, a quarter as wide as the model's own.
+//! Stability's images: a real picture, drawn from the prompt's hash, an eighth as wide as the model's own.
 
 use std::fmt::Display;
 use std::io::Cursor;
@@ -13,15 +13,15 @@ use super::{Refusal, Reply, malformed, only, text, word};
 
 /// Width and height of each ratio, in pixels.
 const RATIOS: [(&str, u32, u32); 9] = [
-    ("1:1", 256, 256),
-    ("16:9", 336, 192),
-    ("21:9", 384, 160),
-    ("2:3", 208, 304),
-    ("3:2", 304, 208),
-    ("4:5", 224, 272),
-    ("5:4", 272, 224),
-    ("9:16", 192, 336),
-    ("9:21", 160, 384),
+    ("1:1", 128, 128),
+    ("16:9", 168, 96),
+    ("21:9", 192, 80),
+    ("2:3", 104, 152),
+    ("3:2", 152, 104),
+    ("4:5", 112, 136),
+    ("5:4", 136, 112),
+    ("9:16", 96, 168),
+    ("9:21", 80, 192),
 ];
 
 /// Draws; a prompt that says "forbidden" is stopped by the filter, with HTTP 200 as Stability does it.
@@ -61,7 +61,7 @@ pub(super) fn draw(fields: &Map<String, Value>) -> Reply {
     let (_, width, height) = RATIOS
         .into_iter()
         .find(|(name, ..)| *name == ratio)
-        .unwrap_or(("", 256, 256));
+        .unwrap_or(("", 128, 128));
     let bytes = encode(&picture(prompt, seed, width, height), format)?;
     Ok((
         json!({ "seeds": [seed], "finish_reasons": [null], "images": [STANDARD.encode(bytes)] }),
