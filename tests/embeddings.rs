@@ -8,6 +8,9 @@ use crate::lambda::{Lambda, answer, event};
 /// A white pixel.
 pub(crate) const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
 
+/// The head of a PNG of 3,000 by 2 pixels.
+const WIDE: &str = "iVBORw0KGgoAAAANSUhEUgAAC7gAAAACCAIAAABHIQbHAAAAAAAAAAAAAAAA";
+
 const STREAM: (&str, &str) = ("RESPONSE_MODE", "stream");
 
 async fn embed(lambda: &Lambda, body: Value) -> (u16, Value) {
@@ -259,6 +262,11 @@ async fn what_a_model_lacks_is_said_with_what_it_has() {
             "10001 inputs are more than 10000",
         ),
         (
+            json!({ "images": [WIDE], "model": "titan-multimodal" }),
+            "images[0]",
+            "3000 by 2 pixels are more than the model's 2048 by 2048",
+        ),
+        (
             json!({ "texts": ["a"], "model": "opus" }),
             "model",
             "answers with text",
@@ -404,7 +412,7 @@ async fn too_long_texts_are_cut_where_that_is_allowed() {
         body["warnings"][0]
             .as_str()
             .unwrap()
-            .contains("1 of the texts were cut"),
+            .contains("1 of the texts were longer"),
         "{body}"
     );
     // Titan counts tokens, and says how many were too many.
@@ -458,8 +466,12 @@ async fn one_input_that_fails_leaves_a_hole_and_says_why() {
         )
         .await;
     assert_eq!(
-        (status, problem["error"]["type"].as_str()),
-        (400, Some("invalid_request_error")),
+        (
+            status,
+            problem["error"]["type"].as_str(),
+            problem["error"]["param"].as_str()
+        ),
+        (400, Some("invalid_request_error"), Some("input[7]")),
         "{problem}"
     );
 }
@@ -530,6 +542,85 @@ async fn every_fault_has_its_answer() {
         lambda.bedrock.requests() - before <= 16,
         "{}",
         lambda.bedrock.requests() - before
+    );
+}
+
+#[tokio::test]
+async fn refused_texts_do_not_spoil_the_good_ones_wherever_they_stand() {
+    let lambda = Lambda::embeddings(&[]).await;
+    let long = |number: usize| format!("{number} {}", "word ".repeat(8_500));
+    let mut all: Vec<String> = (0..20).map(long).collect();
+    all.extend(texts(20));
+    let (status, body) = embed(&lambda, json!({ "texts": all, "dimensions": 256 })).await;
+    let came: Vec<_> = body["embeddings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(Value::is_array)
+        .collect();
+    assert_eq!(
+        (status, came),
+        (200, [vec![false; 20], vec![true; 20]].concat()),
+        "{}",
+        body["errors"]
+    );
+    // Where everything is refused, not everything is asked: neither one by one nor by halves.
+    let mut asked = lambda.bedrock.requests();
+    for (model, count, most) in [
+        ("titan-embed", 300, 110),
+        ("cohere-embed-english", 1000, 300),
+    ] {
+        lambda.bedrock.faults.clear();
+        lambda.fail("", "ValidationException", None);
+        let (status, _) = embed(
+            &lambda,
+            json!({ "texts": texts(count), "model": model, "encoding": "base64" }),
+        )
+        .await;
+        let calls = lambda.bedrock.requests() - asked;
+        assert!(status == 400 && calls <= most, "{model}: {calls} calls");
+        asked = lambda.bedrock.requests();
+    }
+}
+
+#[tokio::test]
+async fn a_quota_by_rate_loses_nothing() {
+    let lambda = Lambda::embeddings(&[]).await;
+    let error = Some("ThrottlingException".into());
+    lambda.bedrock.faults.add(Fault {
+        per_second: Some(20),
+        error,
+        ..Fault::default()
+    });
+    let (status, body) = embed(&lambda, json!({ "texts": texts(120), "dimensions": 256 })).await;
+    assert_eq!((status, &body["errors"]), (200, &json!([])), "{body}");
+    assert!(body["calls"].as_u64().unwrap() < 500, "{}", body["calls"]);
+}
+
+#[tokio::test]
+async fn throttles_do_not_use_up_the_tries_of_other_faults() {
+    let lambda = Lambda::embeddings(&[]).await;
+    lambda.fail("titan", "ThrottlingException", Some(3));
+    lambda.fail("titan", "InternalServerException", Some(1));
+    let (status, body) = embed(&lambda, json!({ "texts": ["a"] })).await;
+    assert_eq!(
+        (status, &body["calls"], &body["throttled"]),
+        (200, &json!(5), &json!(3)),
+        "{body}"
+    );
+    lambda.fail("titan", "ThrottlingException", Some(3));
+    let (status, body) = embed(
+        &lambda,
+        json!({ "texts": ["word ".repeat(9_000)], "truncate": "end" }),
+    )
+    .await;
+    assert_eq!((status, &body["calls"]), (200, &json!(5)), "{body}");
+    assert!(
+        body["warnings"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("1 of the texts"),
+        "{body}"
     );
 }
 
@@ -609,7 +700,7 @@ async fn openais_dialect_gives_the_same_vectors() {
         json!({ "prompt_tokens": native["usage"]["inputTokens"], "total_tokens": native["usage"]["inputTokens"] })
     );
     let (_, base64) = embed(
-        &lambda,
+        lambda,
         json!({ "texts": ["a b"], "dimensions": 256, "encoding": "base64" }),
     )
     .await;
@@ -621,8 +712,11 @@ async fn openais_dialect_gives_the_same_vectors() {
         (status, &body["data"][0]["embedding"]),
         (200, &base64["embeddings"][0])
     );
+    let (status, _) = ask(json!({ "input": "a", "encoding_format": null, "truncate": null, "input_type": "x", "dimensions": 256 })).await;
+    assert_eq!(status, 200, "what other clients add is left aside");
     for (body, status, param) in [
         (json!({ "input": [1, 2, 3] }), 400, "input"),
+        (json!({ "input": ["a", 1] }), 400, "input"),
         (json!({ "input": [[1, 2], [3]] }), 400, "input"),
         (json!({ "input": [] }), 400, "input"),
         (json!({ "input": 7 }), 400, "input"),
@@ -684,5 +778,14 @@ async fn nobodys_text_is_in_the_log_at_any_level() {
     }
     let response = lambda.invoke(&event("embeddings-rest")).await;
     assert_eq!(answer(&response).0, 200);
+    // Not in replies that quote it, either.
+    for reply in [
+        json!({ "embedding": null, "message": secret }),
+        json!({ "embedding": secret }),
+        json!({ "message": 7, "embedding": [secret] }),
+    ] {
+        lambda.reply(&reply.to_string());
+        embed(&lambda, json!({ "texts": ["a"] })).await;
+    }
     assert!(!lambda.output().contains(secret), "{}", lambda.output());
 }

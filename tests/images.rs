@@ -48,7 +48,7 @@ async fn several_images_are_several_calls_with_seeds_in_a_row() {
         .iter()
         .map(|image| image["seed"].as_u64().unwrap())
         .collect();
-    assert_eq!((status, seeds), (200, vec![4_294_967_294, 0, 1]), "{body}");
+    assert_eq!((status, seeds), (200, vec![4_294_967_294, 1, 2]), "{body}");
     assert_eq!(body["cost"]["totalUsd"].to_string(), "0.12");
     lambda.bedrock.faults.add(Fault {
         times: Some(1),
@@ -196,4 +196,20 @@ async fn the_next_model_draws_when_one_is_throttled() {
     .await;
     assert_eq!(status, 429, "{problem}");
     assert!(problem["retryAfterSeconds"].is_number());
+}
+
+#[tokio::test]
+async fn who_names_no_model_gets_one_that_can() {
+    let lambda = Lambda::router(&[]).await;
+    let (status, body) = draw(
+        &lambda,
+        json!({ "prompt": "x", "outputFormat": "webp", "negativePrompt": "" }),
+    )
+    .await;
+    assert_eq!(
+        (status, &body["model"]),
+        (200, &json!("sd3-5-large")),
+        "{body}"
+    );
+    assert_eq!(lambda.sent()[0].get("negative_prompt"), None);
 }

@@ -18,14 +18,17 @@ use crate::vectors::Vector;
 
 /// The longest that one call may take: vectors come in well under a second.
 const CALL: Duration = Duration::from_secs(30);
-/// The first wait after a throttle; doubled by each that follows.
+/// The first wait after a fault; doubled by each that follows.
 const WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// So often a batch is tried when it is throttled, and when it fails otherwise.
-const THROTTLES: u32 = 12;
+/// After so long without a single vector, throttles are not going to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// So often a batch is tried when it fails otherwise than by a throttle, and so often a text is cut.
 const FAILURES: u32 = 3;
-/// So many inputs are refused in a row before the rest is not asked any more.
-const REFUSALS: usize = 8;
+/// After so many inputs that were refused in the same words, and none that was not, the others are tried from the end.
+const DOUBT: usize = 8;
+/// After so many, none is tried any more.
+const REFUSALS: usize = 32;
 
 /// How a provider is asked.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub(crate) struct Way {
     pub(crate) shape: Shape,
     /// Inputs per call.
     pub(crate) batch: usize,
+    /// Tokens of an input.
+    pub(crate) most_tokens: Option<u32>,
 }
 
 /// What has become of the inputs.
@@ -61,11 +66,30 @@ pub(crate) struct Batched {
 #[derive(Debug)]
 struct Batch {
     at: Vec<usize>,
-    tries: u32,
+    throttles: u32,
+    failures: u32,
+    cuts: u32,
     ready: Instant,
 }
 
-type Ended = (Batch, Result<(Read, Option<u64>), Fault>);
+impl Batch {
+    fn of(at: Vec<usize>, ready: Instant) -> Self {
+        Self {
+            at,
+            throttles: 0,
+            failures: 0,
+            cuts: 0,
+            ready,
+        }
+    }
+}
+
+/// How a call ended, with the tokens that Bedrock told beside the body.
+struct Ended {
+    batch: Batch,
+    read: Result<Read, Fault>,
+    input_tokens: Option<u64>,
+}
 
 struct Run {
     way: Way,
@@ -75,7 +99,9 @@ struct Run {
     waiting: Vec<Batch>,
     running: JoinSet<Ended>,
     pace: Pace,
-    refusals: usize,
+    /// Inputs that were refused alone while none was not, and the words.
+    refused: (usize, String),
+    last_vector: Instant,
     done: Batched,
 }
 
@@ -83,11 +109,7 @@ struct Run {
 pub(crate) async fn embed(way: Way, inputs: Vec<Input>, until: Instant) -> Batched {
     let now = Instant::now();
     let all: Vec<usize> = (0..inputs.len()).collect();
-    let batch = |at: &[usize]| Batch {
-        at: at.to_vec(),
-        tries: 0,
-        ready: now,
-    };
+    let batch = |at: &[usize]| Batch::of(at.to_vec(), now);
     let mut run = Run {
         ready: all.chunks(way.batch.max(1)).map(batch).collect(),
         done: Batched {
@@ -100,8 +122,9 @@ pub(crate) async fn embed(way: Way, inputs: Vec<Input>, until: Instant) -> Batch
         until,
         waiting: Vec::new(),
         running: JoinSet::new(),
-        pace: Pace::default(),
-        refusals: 0,
+        pace: Pace::new(now),
+        refused: (0, String::new()),
+        last_vector: now,
     };
     run.finish().await;
     run.done.cut.sort_unstable();
@@ -116,28 +139,32 @@ impl Run {
             if self.running.is_empty() && self.waiting.is_empty() && self.ready.is_empty() {
                 return;
             }
-            let next = self.waiting.iter().map(|batch| batch.ready).min();
-            let has_room = self.running.len() < self.pace.window();
-            let wake = next
-                .filter(|_| has_room)
-                .unwrap_or(self.until)
-                .min(self.until);
+            let wake = self.wake();
             tokio::select! {
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
                     // A call that panicked has told so in the log; its inputs stay empty.
-                    if let Ok((batch, result)) = ended {
-                        self.take(batch, result);
+                    if let Ok(ended) = ended {
+                        self.take(ended);
                     }
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
             if Instant::now() >= self.until {
-                return self.give_up(&Fault::new(
-                    Outcome::TimedOut,
-                    "time ran out before it was its turn",
-                ));
+                let late = Fault::new(Outcome::TimedOut, "time ran out before it was its turn");
+                return self.give_up(&late, &[]);
             }
         }
+    }
+
+    /// When something may start that may not now.
+    fn wake(&self) -> Instant {
+        if self.running.len() >= self.pace.window() {
+            return self.until;
+        }
+        let waiting = self.waiting.iter().map(|batch| batch.ready).min();
+        let ready = (!self.ready.is_empty()).then(|| self.pace.next());
+        let next = waiting.into_iter().chain(ready).min();
+        next.unwrap_or(self.until).min(self.until)
     }
 
     /// Starts what may run now.
@@ -147,16 +174,15 @@ impl Run {
         self.waiting = waiting;
         self.ready.extend::<Vec<_>>(due);
         while self.running.len() < self.pace.window()
+            && self.pace.next() <= now
             && let Some(batch) = self.ready.pop_front()
         {
-            let inputs: Vec<&Input> = batch
-                .at
-                .iter()
-                .filter_map(|at| self.inputs.get(*at))
-                .collect();
+            let inputs = batch.at.iter().filter_map(|at| self.inputs.get(*at));
+            let inputs: Vec<&Input> = inputs.collect();
             match self.way.dialect.body(&inputs, &self.way.shape) {
                 Ok(body) => {
                     self.done.calls += 1;
+                    self.pace.started(now);
                     let time = self.until.saturating_duration_since(now).min(CALL);
                     self.running
                         .spawn(call(self.way.clone(), batch, body, time));
@@ -166,22 +192,37 @@ impl Run {
         }
     }
 
-    fn take(&mut self, mut batch: Batch, result: Result<(Read, Option<u64>), Fault>) {
-        let throttled = matches!(&result, Err(fault) if is_throttle(fault));
+    fn take(&mut self, ended: Ended) {
+        let Ended {
+            mut batch,
+            read,
+            input_tokens,
+        } = ended;
+        let throttled = matches!(&read, Err(fault) if is_throttle(fault));
         self.pace.ended(throttled);
-        self.done.throttled += u32::from(throttled);
-        let fault = match result {
-            Ok((read, beside)) => return self.keep(&batch.at, read, beside),
+        let fault = match read {
+            Ok(read) => return self.keep(&batch.at, read, input_tokens),
             Err(fault) => fault,
         };
-        batch.tries += 1;
-        let tries = if throttled { THROTTLES } else { FAILURES };
-        if matches!(fault.outcome, Outcome::Denied | Outcome::NotFound) {
-            self.fail(&batch.at, &fault);
-            self.give_up(&fault);
-        } else if fault.outcome.passes() && batch.tries < tries {
-            batch.ready = Instant::now() + wait(&batch, &fault);
-            self.waiting.push(batch);
+        // What cannot be read is billed all the same.
+        self.done.input_tokens += input_tokens.unwrap_or(0);
+        let now = Instant::now();
+        if throttled {
+            self.done.throttled += 1;
+            if let Some(seconds) = fault.retry_after_seconds {
+                self.pace
+                    .rest(now + Duration::from_secs(seconds).min(LONGEST_WAIT));
+            }
+            if now.duration_since(self.last_vector) > PATIENCE {
+                return self.give_up(&fault, &batch.at);
+            }
+            batch.throttles += 1;
+            self.again(batch, now);
+        } else if matches!(fault.outcome, Outcome::Denied | Outcome::NotFound) {
+            self.give_up(&fault, &batch.at);
+        } else if fault.outcome.passes() && batch.failures + 1 < FAILURES {
+            batch.failures += 1;
+            self.again(batch, now);
         } else if fault.outcome.is_a_refusal() {
             self.refused(batch, &fault);
         } else {
@@ -189,66 +230,90 @@ impl Run {
         }
     }
 
+    fn again(&mut self, mut batch: Batch, now: Instant) {
+        batch.ready = now + wait(&batch);
+        self.waiting.push(batch);
+    }
+
     /// Keeps the vectors of a reply, once each is checked.
     fn keep(&mut self, at: &[usize], read: Read, beside: Option<u64>) {
-        self.refusals = 0;
+        self.last_vector = Instant::now();
         let Shape {
             dimensions,
             normalize,
+            encoding,
             ..
         } = self.way.shape;
         let unit = normalize.unwrap_or(self.way.dialect.is_unit());
-        match read.input_tokens.or(beside) {
-            Some(tokens) => self.done.input_tokens += tokens,
-            None => {
-                let texts = at
-                    .iter()
-                    .filter_map(|at| self.inputs.get(*at)?.text.as_deref());
-                self.done.input_tokens += texts
-                    .map(|text| u64::from(estimate_tokens(text)))
-                    .sum::<u64>();
-                self.done.estimated = true;
-            }
-        }
-        if read.cut {
-            self.done.cut.extend(at);
-        }
+        let texts = at
+            .iter()
+            .filter_map(|at| Some((*at, self.inputs.get(*at)?.text.as_deref()?)));
+        let tokens: Vec<_> = texts
+            .map(|(at, text)| (at, estimate_tokens(text)))
+            .collect();
+        let told = read.input_tokens.or(beside);
+        let estimate = || tokens.iter().map(|(_, tokens)| u64::from(*tokens)).sum();
+        self.done.estimated |= told.is_none();
+        self.done.input_tokens += told.unwrap_or_else(estimate);
+        // Cohere cuts without a word.
+        let most = self
+            .way
+            .most_tokens
+            .filter(|_| self.way.shape.truncate != Truncate::None);
+        let long = tokens
+            .iter()
+            .filter(|(_, tokens)| read.cut || most.is_some_and(|most| *tokens > most));
+        self.done.cut.extend(long.map(|(at, _)| at));
         for (at, mut vector) in at.iter().zip(read.vectors) {
-            match vector.check(dimensions, unit) {
+            match vector.check(dimensions, encoding, unit) {
                 Ok(scaled) => {
                     self.done.scaled += usize::from(scaled);
                     set(&mut self.done.vectors, *at, vector);
+                    // It is not needed any more, and there may be thousands.
+                    if let Some(input) = self.inputs.get_mut(*at) {
+                        *input = Input::default();
+                    }
                 }
                 Err(error) => self.fail(&[*at], &Fault::new(Outcome::Unreadable, error)),
             }
         }
     }
 
-    /// What is refused in company is tried in halves; a single text that is too long is cut, if it may be.
+    /// What is refused in company is tried in halves, at once, so that the one to blame is soon found; a single text that is too
+    /// long is cut, if it may be.
     fn refused(&mut self, mut batch: Batch, fault: &Fault) {
-        let now = Instant::now();
         if batch.at.len() > 1 {
+            let now = Instant::now();
             let rest = batch.at.split_off(batch.at.len() / 2);
-            self.ready.extend([batch.at, rest].map(|at| Batch {
-                at,
-                tries: 0,
-                ready: now,
-            }));
-            return;
+            self.ready.push_front(Batch::of(rest, now));
+            return self.ready.push_front(Batch::of(batch.at, now));
         }
-        if let (Some(at), Some(share)) = (batch.at.first().copied(), excess(&fault.message))
-            && batch.tries < FAILURES
+        let share = excess(&fault.message);
+        if let (Some(at), Some(share)) = (batch.at.first().copied(), share)
+            && batch.cuts < FAILURES
             && self.shorten(at, share)
         {
             self.done.cut.push(at);
-            return self.ready.push_back(batch);
+            batch.cuts += 1;
+            return self.ready.push_front(batch);
         }
         self.fail(&batch.at, fault);
-        self.refusals += 1;
-        let is_hopeless =
-            self.refusals >= REFUSALS && self.done.vectors.iter().all(Option::is_none);
-        if is_hopeless {
-            self.give_up(fault);
+        // A text that is too long says nothing of the others.
+        let says_nothing = share.is_some() || self.done.vectors.iter().any(Option::is_some);
+        if says_nothing {
+            return;
+        }
+        let (count, words) = &mut self.refused;
+        *count = if *words == fault.message {
+            *count + 1
+        } else {
+            1
+        };
+        words.clone_from(&fault.message);
+        match *count {
+            DOUBT => self.ready.make_contiguous().reverse(),
+            REFUSALS.. => self.give_up(fault, &[]),
+            _ => {}
         }
     }
 
@@ -279,7 +344,8 @@ impl Run {
     }
 
     /// Asks for nothing more: what has no vector yet gets none.
-    fn give_up(&mut self, fault: &Fault) {
+    fn give_up(&mut self, fault: &Fault, at: &[usize]) {
+        self.fail(at, fault);
         self.running = JoinSet::new();
         self.ready.clear();
         self.waiting.clear();
@@ -302,13 +368,18 @@ async fn call(way: Way, batch: Batch, body: Vec<u8>, time: Duration) -> Ended {
     // What is to be tried again is decided here, and not by the SDK, which knows nothing of the other calls.
     let limits = Limits { time, attempts: 1 };
     let answer = bedrock::invoke(&way.client, &way.id, body, limits).await;
-    let read = answer.and_then(|Invoked { body, input_tokens }| {
-        Ok((
-            way.dialect.read(&body, batch.at.len(), &way.shape)?,
+    let (read, input_tokens) = match answer {
+        Ok(Invoked { body, input_tokens }) => (
+            way.dialect.read(&body, batch.at.len(), &way.shape),
             input_tokens,
-        ))
-    });
-    (batch, read)
+        ),
+        Err(fault) => (Err(fault), None),
+    };
+    Ended {
+        batch,
+        read,
+        input_tokens,
+    }
 }
 
 fn is_throttle(fault: &Fault) -> bool {
@@ -318,30 +389,28 @@ fn is_throttle(fault: &Fault) -> bool {
     )
 }
 
-/// How long a batch waits before it is tried again: longer each time, and each batch a little differently, so that those which were
-/// throttled together do not come back together.
-fn wait(batch: &Batch, fault: &Fault) -> Duration {
-    let wished = fault
-        .retry_after_seconds
-        .map_or(Duration::ZERO, Duration::from_secs)
-        .min(LONGEST_WAIT);
-    let doubled = WAIT
-        .saturating_mul(1 << batch.tries.saturating_sub(1).min(10))
-        .min(LONGEST_WAIT);
+/// How long a batch waits before it is tried again: longer each time, and each batch a little differently, so that those which
+/// failed together do not come back together.
+fn wait(batch: &Batch) -> Duration {
+    let tries = (batch.throttles + batch.failures).saturating_sub(1).min(10);
+    let doubled = WAIT.saturating_mul(1 << tries).min(LONGEST_WAIT);
     let first = batch.at.first().copied().unwrap_or(0);
     let spread = u32::try_from(first % 16).unwrap_or(0);
-    wished + doubled * (16 + spread) / 32
+    doubled * (16 + spread) / 32
 }
 
 /// What share of a text may stay when Bedrock counts its tokens and finds too many, a little less than would just do.
 fn excess(message: &str) -> Option<f64> {
-    let words = message.contains("Too many input tokens");
-    let mut numbers = message
-        .split(|letter: char| !letter.is_ascii_digit())
-        .filter_map(|number| number.parse::<f64>().ok())
-        .filter(|number| *number > 99.0 && *number != 400.0);
-    let (most, had) = (numbers.next()?, numbers.next()?);
-    (words && had > most).then_some(most / had * 0.97)
+    let after = |words: &str| -> Option<f64> {
+        let rest = message.split_once(words)?.1.trim_start();
+        let end = rest
+            .find(|letter: char| !letter.is_ascii_digit())
+            .unwrap_or(rest.len());
+        rest.get(..end)?.parse().ok()
+    };
+    let most = after("Max input tokens:")?;
+    let had = after("token count:")?;
+    (had > most).then(|| most / had * 0.97)
 }
 
 #[cfg(test)]
@@ -353,25 +422,21 @@ mod tests {
         let said = "400 Bad Request: Too many input tokens. Max input tokens: 8192, request input token count: 11531 ";
         let share = excess(said).unwrap();
         assert!((0.68..0.70).contains(&share), "{share}");
+        let even = excess("Max input tokens: 256, request input token count: 400");
+        assert!(even.is_some_and(|share| share > 0.6), "{even:?}");
         assert_eq!(excess("Too many input tokens."), None);
         assert_eq!(excess("The text field is blank, 8192 11531"), None);
     }
 
     #[test]
     fn waiting_grows_and_differs() {
-        let batch = |tries, first| Batch {
-            at: vec![first],
-            tries,
-            ready: Instant::now(),
+        let batch = |throttles, first| Batch {
+            throttles,
+            ..Batch::of(vec![first], Instant::now())
         };
-        let throttled = Fault::new(Outcome::Throttled, "");
-        assert!(wait(&batch(1, 0), &throttled) < wait(&batch(1, 7), &throttled));
-        assert!(wait(&batch(1, 7), &throttled) <= WAIT);
-        assert!(wait(&batch(9, 0), &throttled) <= LONGEST_WAIT);
-        let asked = Fault {
-            retry_after_seconds: Some(3),
-            ..throttled
-        };
-        assert!(wait(&batch(1, 0), &asked) >= Duration::from_secs(3));
+        assert!(wait(&batch(1, 0)) < wait(&batch(1, 7)));
+        assert!(wait(&batch(1, 7)) <= WAIT);
+        assert!(wait(&batch(9, 0)) > wait(&batch(1, 0)));
+        assert!(wait(&batch(30, 15)) <= LONGEST_WAIT);
     }
 }

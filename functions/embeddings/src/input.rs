@@ -14,7 +14,7 @@ use crate::dialect::Truncate;
 const MOST: usize = 10_000;
 
 /// One thing to embed: a text, an image, or a text and an image that make one vector.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Input {
     pub(crate) text: Option<Box<str>>,
     pub(crate) image: Option<Image>,
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Image {
 pub(crate) struct Inputs {
     pub(crate) unique: Vec<Input>,
     pub(crate) slots: Vec<usize>,
-    /// Places whose text was cut to the model's limit.
+    /// Inputs whose text was cut to the model's limit.
     pub(crate) cut: Vec<usize>,
 }
 
@@ -105,6 +105,10 @@ impl Given {
             image: images.next().flatten(),
         });
         let (unique, slots) = once(all);
+        let cut = cut
+            .into_iter()
+            .filter_map(|at| slots.get(at).copied())
+            .collect();
         Ok(Inputs { unique, slots, cut })
     }
 }

@@ -56,8 +56,9 @@ struct Plan<'a> {
     place: Specialist<'a>,
     dialect: Dialect,
     shape: Shape,
-    /// Inputs per call.
+    /// Inputs per call, and tokens per input.
     batch: usize,
+    most_tokens: Option<u32>,
     inputs: Inputs,
     images: usize,
     warnings: Vec<String>,
@@ -81,6 +82,9 @@ impl App {
         let advice = "ask for base64, for fewer dimensions, or for fewer inputs at once";
         let way_out = way_out(answer, self.config.streaming, advice)?;
         let time = call.time_to_ask(timeout, way_out);
+        if time.is_zero() {
+            return Err(no_time(way_out));
+        }
         let estimate = estimate(place, &plan.inputs.unique);
         place.afford(estimate, max_cost, &self.config.policy)?;
         record.model_id = Some(place.id.clone());
@@ -90,13 +94,16 @@ impl App {
             dialect: plan.dialect,
             shape: plan.shape,
             batch: plan.batch,
+            most_tokens: plan.most_tokens,
         };
         let done = embed(way, plan.inputs.unique, Instant::now() + time).await;
         let usage = Usage::of(done.input_tokens, 0);
         let cost = cost(&plan.place, &done, plan.images);
-        if done.vectors.iter().any(Option::is_some) {
+        // What cannot be read is billed all the same.
+        if done.input_tokens > 0 || done.vectors.iter().any(Option::is_some) {
             record.spend(&usage, cost.map(|cost| cost.total_usd));
-        } else {
+        }
+        if done.vectors.iter().all(Option::is_none) {
             return Err(Error::bedrock(worst(done.faults), Vec::new()));
         }
         let mut warnings = plan.warnings;
@@ -142,6 +149,7 @@ impl App {
             dialect,
             shape,
             batch: batch(facts, has_images),
+            most_tokens: facts.max_input_tokens,
             images: inputs
                 .unique
                 .iter()
@@ -152,6 +160,15 @@ impl App {
             place,
         })
     }
+}
+
+/// There is no time to ask before the answer would have to leave.
+fn no_time(way_out: Duration) -> Error {
+    let detail = format!(
+        "the answer alone needs {} seconds to leave, and there is no more time than that; ask for fewer inputs at once, or for base64",
+        way_out.as_secs()
+    );
+    Error::AnswerTooLarge { detail }
 }
 
 /// What is known of the model's vectors, and the dialect that it is asked in.
@@ -204,6 +221,9 @@ fn shape(
             ),
         };
         return Err(Error::invalid("encoding", words));
+    }
+    if job.normalize == Some(true) && element != "float" {
+        warnings.push(format!("normalize does nothing for {element}"));
     }
     if job.purpose.is_some() && !dialect.knows_purpose() {
         warnings.push(format!("{name} makes the same vectors for every purpose"));
@@ -278,9 +298,11 @@ fn warn(
     cost: Option<Cost>,
 ) {
     cut.extend(&done.cut);
+    cut.sort_unstable();
+    cut.dedup();
     if !cut.is_empty() {
         warnings.push(format!(
-            "{} of the texts were cut to the model's limit, as truncate allows",
+            "{} of the texts were longer than the model takes, and were cut as truncate says",
             cut.len()
         ));
     }

@@ -21,17 +21,15 @@ use crate::input::Given;
 use crate::job::Job;
 use crate::vectors::Encoding;
 
-/// What OpenAI's clients send. `purpose` and `truncate` are ours.
+/// What OpenAI's clients send; what they send besides is left aside. `purpose` and `truncate` are ours.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct OpenAiEmbeddingsRequest {
     /// A text or several.
     input: TextInput,
     /// `auto`, or any name of a model.
     model: Option<String>,
     /// Numbers, or little-endian `f32`s in base64.
-    #[serde(default)]
-    encoding_format: Format,
+    encoding_format: Option<Format>,
     /// The length of the vectors; the model's own if absent.
     dimensions: Option<u32>,
     /// Taken, and not used: who asks is known from the signature.
@@ -40,8 +38,7 @@ pub struct OpenAiEmbeddingsRequest {
     /// What the vectors are for; `document` if absent.
     purpose: Option<Purpose>,
     /// Which end of a text may go when it is too long.
-    #[serde(default)]
-    truncate: Truncate,
+    truncate: Option<Truncate>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -50,8 +47,10 @@ enum TextInput {
     Text(String),
     Texts(Vec<String>),
     #[schema(value_type = Vec<i64>)]
-    Tokens(#[allow(dead_code, reason = "refused, whatever they are")] Vec<IgnoredAny>),
+    Tokens(#[allow(dead_code, reason = "refused")] Vec<u64>),
     #[schema(value_type = Vec<Vec<i64>>)]
+    TokenLists(#[allow(dead_code, reason = "refused")] Vec<Vec<u64>>),
+    #[schema(value_type = bool)]
     Other(#[allow(dead_code, reason = "refused, whatever it is")] IgnoredAny),
 }
 
@@ -124,10 +123,10 @@ pub async fn embeddings(State(app): State<Arc<App>>, call: Call, body: Payload) 
     let mut record = call.record("/v1/embeddings");
     let answer = match body.0.and_then(|body| read(&body)) {
         Ok(job) => app.openai(&call, job, &mut record).await,
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
-    let kind = answer.as_ref().err().map(Error::kind);
-    let response = answer.unwrap_or_else(|error| problem(&error, &call.request_id));
+    let kind = answer.as_ref().err().map(|refused| refused.error.kind());
+    let response = answer.unwrap_or_else(|refused| problem(&refused, &call.request_id));
     call.write(
         &mut record,
         response.status(),
@@ -138,11 +137,22 @@ pub async fn embeddings(State(app): State<Arc<App>>, call: Call, body: Payload) 
 }
 
 impl App {
-    async fn openai(&self, call: &Call, job: Job, record: &mut Record) -> Result<Response, Error> {
+    async fn openai(
+        &self,
+        call: &Call,
+        job: Job,
+        record: &mut Record,
+    ) -> Result<Response, Refused> {
         let done = self.embed(call, job, record).await?;
         // A list with a hole is nothing that these clients know.
-        if let Some(fault) = done.faults.iter().flatten().next() {
-            return Err(Error::bedrock(fault.clone(), Vec::new()));
+        let failed = done.slots.iter().enumerate();
+        let failed = failed.filter_map(|(at, slot)| Some((at, done.faults.get(*slot)?.as_ref()?)));
+        if let Some((at, fault)) = failed.into_iter().next() {
+            return Err(Refused {
+                error: Error::bedrock(fault.clone(), Vec::new()),
+                param: Some(format!("input[{at}]")),
+                paid: true,
+            });
         }
         let usage = OpenAiUsage {
             prompt_tokens: done.usage.input_tokens,
@@ -183,7 +193,7 @@ fn read(body: &[u8]) -> Result<Job, Error> {
                 "input must be a text or a list of texts",
             ));
         }
-        TextInput::Tokens(_) => {
+        TextInput::Tokens(_) | TextInput::TokenLists(_) => {
             let words = "token arrays are made by OpenAI's tokenizer, which no model here has; send texts (LangChain: check_embedding_ctx_length=False)";
             return Err(Error::invalid("input", words));
         }
@@ -197,8 +207,8 @@ fn read(body: &[u8]) -> Result<Job, Error> {
         model: body.model,
         purpose: body.purpose,
         dimensions: body.dimensions,
-        truncate: body.truncate,
-        encoding: match body.encoding_format {
+        truncate: body.truncate.unwrap_or_default(),
+        encoding: match body.encoding_format.unwrap_or_default() {
             Format::Float => Encoding::Float,
             Format::Base64 => Encoding::Base64,
         },
@@ -206,15 +216,35 @@ fn read(body: &[u8]) -> Result<Job, Error> {
     })
 }
 
+/// An error, and what OpenAI's clients want to know of it.
+struct Refused {
+    error: Error,
+    /// The field or the input that is to blame.
+    param: Option<String>,
+    /// Other vectors of the request came, and are paid for: to repeat all of it would pay twice.
+    paid: bool,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        let param = if let Error::Invalid { field, .. } = &error {
+            Some(field.clone())
+        } else {
+            None
+        };
+        Self {
+            error,
+            param,
+            paid: false,
+        }
+    }
+}
+
 /// A problem in OpenAI's shape.
-fn problem(error: &Error, request_id: &str) -> Response {
+fn problem(refused: &Refused, request_id: &str) -> Response {
+    let error = &refused.error;
     log(error, request_id);
     let status = error.status();
-    let param = if let Error::Invalid { field, .. } = error {
-        Some(field.clone())
-    } else {
-        None
-    };
     let told = OpenAiProblem {
         error: OpenAiError {
             message: error.detail(),
@@ -223,7 +253,7 @@ fn problem(error: &Error, request_id: &str) -> Response {
                 400..500 => "invalid_request_error",
                 _ => "api_error",
             },
-            param,
+            param: refused.param.clone(),
             code: error.kind(),
         },
     };
@@ -236,6 +266,11 @@ fn problem(error: &Error, request_id: &str) -> Response {
         response
             .headers_mut()
             .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refused.paid {
+        // OpenAI's clients repeat by themselves unless they are told not to.
+        let headers = response.headers_mut();
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     response
         .headers_mut()

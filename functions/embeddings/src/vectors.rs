@@ -42,6 +42,10 @@ impl Encoding {
         }
     }
 
+    fn is_bits(self) -> bool {
+        matches!(self, Self::Binary | Self::Ubinary)
+    }
+
     /// About so many bytes a vector takes in an answer.
     pub(crate) fn bytes(self, dimensions: u32) -> u64 {
         let dimensions = u64::from(dimensions);
@@ -73,10 +77,17 @@ impl Vector {
     }
 
     /// Checks length and values; a vector that must have unit length and has not is scaled, and `true` says so.
-    pub(crate) fn check(&mut self, dimensions: u32, unit: bool) -> Result<bool, String> {
+    pub(crate) fn check(
+        &mut self,
+        dimensions: u32,
+        encoding: Encoding,
+        unit: bool,
+    ) -> Result<bool, String> {
         let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
         match self {
-            Self::Integers(values) if [dimensions, dimensions / 8].contains(&values.len()) => {
+            Self::Integers(values) if values.len() == dimensions => Ok(false),
+            // Bits, eight in a byte.
+            Self::Integers(values) if encoding.is_bits() && values.len() == dimensions / 8 => {
                 Ok(false)
             }
             Self::Floats(values) if values.len() == dimensions => to_unit(values, unit),
@@ -196,9 +207,11 @@ mod tests {
             assert!(Vector::read(&raw(text), Encoding::Int8).is_err(), "{text}");
         }
         let check = |text, dimensions, unit| {
-            Vector::read(&raw(text), Encoding::Float)
-                .unwrap()
-                .check(dimensions, unit)
+            Vector::read(&raw(text), Encoding::Float).unwrap().check(
+                dimensions,
+                Encoding::Float,
+                unit,
+            )
         };
         assert_eq!(
             check("[1, 2]", 3, false).unwrap_err(),
@@ -209,7 +222,7 @@ mod tests {
         assert_eq!(check("[1, 0]", 2, true), Ok(false));
         assert_eq!(check("[3, 4]", 2, false), Ok(false));
         let mut scaled = Vector::Floats(vec![3.0, 4.0]);
-        assert_eq!(scaled.check(2, true), Ok(true));
+        assert_eq!(scaled.check(2, Encoding::Float, true), Ok(true));
         assert_eq!(scaled, Vector::Floats(vec![0.6, 0.8]));
     }
 }

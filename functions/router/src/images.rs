@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::specialist::able;
 
 /// Images in one request at most.
 const MOST: u32 = 10;
@@ -30,6 +31,9 @@ const MOST: u32 = 10;
 /// An image in base64 has about so many bytes: a square million pixels, as PNG and otherwise.
 const PNG_BYTES: u64 = 3_300_000;
 const OTHER_BYTES: u64 = 1_200_000;
+
+/// The longest that one place may take: an image comes in ten seconds or so.
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// What is to be drawn.
 #[derive(Deserialize, ToSchema)]
@@ -196,28 +200,16 @@ impl App {
         let timeout = bounds(request.max_cost_usd, request.timeout_ms)?;
         let wanted = Wanted::of(request.model.as_deref(), request.strict_model);
         let found = self.specialists(Kind::Image, wanted)?;
-        request.check(&found.first)?;
         let price =
             |place: &Specialist<'_>, count: usize| Some(place.prices?.per_image? * count as u64);
         let count = usize::try_from(request.count).unwrap_or(usize::MAX);
-        let will_do = |place: &Specialist<'_>| {
-            place.afford(
-                price(place, count),
-                request.max_cost_usd,
-                &self.config.policy,
-            )
-        };
-        will_do(&found.first)?;
-        let way_out = way_out(
-            request.bytes(),
-            self.config.streaming,
-            "ask for fewer images, or for jpeg",
-        )?;
-        let others = found
-            .others
-            .into_iter()
-            .filter(|place| will_do(place).is_ok() && request.check(place).is_ok());
-        let places: Vec<_> = [found.first].into_iter().chain(others).collect();
+        let places = able([found.first].into_iter().chain(found.others), |place| {
+            request.check(place)?;
+            let price = price(place, count);
+            place.afford(price, request.max_cost_usd, &self.config.policy)
+        })?;
+        let advice = "ask for fewer images, or for jpeg";
+        let way_out = way_out(request.bytes(), self.config.streaming, advice)?;
         let time_left = || call.time_to_ask(timeout, way_out);
         let drawn = self.draw(request, &places, time_left, record).await?;
         let made = drawn.results.iter().filter(|result| result.is_ok()).count();
@@ -238,7 +230,7 @@ impl App {
         let mut warnings = Vec::new();
         let mut last = Fault::new(Outcome::TimedOut, "there was no time left to ask");
         for (number, place) in places.iter().enumerate() {
-            let time = time_left();
+            let time = time_left().min(LONGEST);
             if time.is_zero() {
                 break;
             }
@@ -247,7 +239,8 @@ impl App {
             let is_last = number + 1 == places.len();
             let limits = Limits {
                 time,
-                attempts: if is_last { 3 } else { 1 },
+                // Several at once are throttled more easily, and what one place has drawn another does not complete.
+                attempts: if is_last || request.count > 1 { 4 } else { 1 },
             };
             let results = self.all_at_once(request, place, limits).await?;
             if results.iter().any(Result::is_ok) {
@@ -396,12 +389,21 @@ impl ImagesRequest {
             .map_or(1, |facts| u64::from(facts.max_seed) + 1);
         serde_json::to_vec(&Body {
             prompt: &self.prompt,
-            negative_prompt: self.negative_prompt.as_deref(),
+            negative_prompt: self
+                .negative_prompt
+                .as_deref()
+                .filter(|text| !text.is_empty()),
             aspect_ratio: self.aspect_ratio.as_deref(),
-            seed: self.seed.map(|seed| (seed + u64::from(number)) % seeds),
+            seed: self.seed.map(|seed| next_seed(seed, number, seeds)),
             output_format: self.output_format.as_str(),
         })
     }
+}
+
+/// The seed of an image: each the next one. 0 is left out, where it might stand for any.
+fn next_seed(seed: u64, number: u32, seeds: u64) -> u64 {
+    let next = seed + u64::from(number);
+    if next < seeds { next } else { next - seeds + 1 }
 }
 
 fn facts<'a>(place: &Specialist<'a>) -> Result<&'a Images, Error> {

@@ -20,6 +20,7 @@ use shared::usd::Usd;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::specialist::able;
 
 /// What is looked for, and where.
 #[derive(Deserialize, ToSchema)]
@@ -128,16 +129,9 @@ impl App {
         request.check(facts)?;
         let usage = request.queries(facts);
         let price = |place: &Specialist<'_>| Some(place.prices?.per_query? * usage.queries);
-        let limit = request.max_cost_usd;
-        found
-            .first
-            .afford(price(&found.first), limit, &self.config.policy)?;
-        let places = found.others.into_iter().filter(|place| {
-            place
-                .afford(price(place), limit, &self.config.policy)
-                .is_ok()
-        });
-        let places: Vec<_> = [found.first].into_iter().chain(places).collect();
+        let places = able([found.first].into_iter().chain(found.others), |place| {
+            place.afford(price(place), request.max_cost_usd, &self.config.policy)
+        })?;
         let asked = self
             .ask_in_turn(
                 &places,
@@ -218,8 +212,12 @@ impl RerankRequest {
     fn queries(&self, facts: &Rerank) -> Queries {
         let per_document = u64::from(facts.tokens_per_document);
         let query = u64::from(estimate_tokens(&self.query));
-        let room = per_document.saturating_sub(query).max(1);
-        let (mut documents, mut estimated) = (0, false);
+        // How a query is counted that leaves documents no room, no page says: half of the room is theirs at least.
+        let room = per_document
+            .saturating_sub(query)
+            .max(per_document / 2)
+            .max(1);
+        let (mut documents, mut estimated) = (0, query * 2 > per_document);
         for document in &self.documents {
             // A token is a byte at least.
             let is_surely_short = self.query.len() + document.len()

@@ -10,6 +10,9 @@ use shared::telemetry::{self, Record, whole_ms};
 
 use crate::App;
 
+/// The longest that one place may take: an order comes in seconds.
+const LONGEST: Duration = Duration::from_secs(20);
+
 /// An answer, and how it was come by.
 #[derive(Debug)]
 pub(crate) struct Asked<'a, T> {
@@ -27,6 +30,24 @@ impl<T> Asked<'_, T> {
             .iter()
             .filter(|attempt| attempt.outcome != "answered");
         failed.map(|attempt| format!("{} did not answer: {}", attempt.model_id, attempt.outcome))
+    }
+}
+
+/// The places that will do; where none does, why the first one does not.
+pub(crate) fn able<'a>(
+    places: impl Iterator<Item = Specialist<'a>>,
+    check: impl Fn(&Specialist<'a>) -> Result<(), Error>,
+) -> Result<Vec<Specialist<'a>>, Error> {
+    let (mut able, mut refusal) = (Vec::new(), None);
+    for place in places {
+        match check(&place) {
+            Ok(()) => able.push(place),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    match refusal {
+        Some(error) if able.is_empty() => Err(error),
+        Some(_) | None => Ok(able),
     }
 }
 
@@ -64,7 +85,7 @@ impl App {
         let mut attempts = Vec::new();
         let mut last = None;
         for (number, place) in places.iter().enumerate() {
-            let time = time_left();
+            let time = time_left().min(LONGEST);
             if time.is_zero() {
                 break;
             }

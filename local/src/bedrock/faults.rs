@@ -1,7 +1,7 @@
 //! What the stand-in is told to do wrong: fail in every way that Bedrock can, at every point of an answer, or be slow.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -24,6 +24,8 @@ pub struct Fault {
     pub skip: u32,
     /// It meets only one in so many requests.
     pub every: Option<u32>,
+    /// It lets so many requests a second pass, with as many at once, and meets the others.
+    pub per_second: Option<u32>,
     /// How many requests it meets; without it, all.
     pub times: Option<u32>,
     /// The exception to answer with; its own HTTP status unless `status` is given.
@@ -49,6 +51,9 @@ pub struct Fault {
     /// Requests that it has counted for `every`.
     #[serde(skip)]
     pub seen: u32,
+    /// What is left in the bucket of `per_second`, and since when.
+    #[serde(skip)]
+    pub bucket: Option<(f64, Instant)>,
 }
 
 /// How an answer breaks.
@@ -117,8 +122,16 @@ impl Faults {
 }
 
 impl Fault {
-    /// Counts a request, and says whether the fault meets it, as far as `every` goes.
+    /// Counts a request, and says whether the fault meets it, as far as `every` and `per_second` go.
     fn is_its_turn(&mut self) -> bool {
+        if let Some(rate) = self.per_second.map(f64::from) {
+            let now = Instant::now();
+            let (left, since) = self.bucket.unwrap_or((rate, now));
+            let left = (left + (now - since).as_secs_f64() * rate).min(rate);
+            let passes = left >= 1.0;
+            self.bucket = Some((if passes { left - 1.0 } else { left }, now));
+            return !passes;
+        }
         let Some(every) = self.every else { return true };
         self.seen += 1;
         self.seen.is_multiple_of(every)

@@ -154,9 +154,17 @@ impl Fault {
     /// A fault that we found ourselves.
     pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
         let message = message.into();
+        let cause = match outcome {
+            // These are about what was written, and quote it. Where in a reply the fault lies may be told.
+            Outcome::Unreadable | Outcome::Invalid | Outcome::Filtered | Outcome::ModelError => {
+                let place = message.rfind(" at line ").and_then(|at| message.get(at..));
+                format!("{}{}", outcome.kind(), place.unwrap_or_default())
+            }
+            _ => message.clone(),
+        };
         Self {
             outcome,
-            cause: message.clone(),
+            cause,
             message,
             retry_after_seconds: None,
         }
@@ -212,7 +220,7 @@ impl Fault {
         let message = &self.message;
         match self.outcome {
             Outcome::Throttled => format!(
-                "every candidate is throttled ({message}); try again later or ask AWS for more quota"
+                "Bedrock throttles this account ({message}); try again later or ask AWS for more quota"
             ),
             Outcome::NotReady => "the model is being loaded; try again in a moment".into(),
             Outcome::Unavailable => {
@@ -221,9 +229,7 @@ impl Fault {
             Outcome::ModelError => {
                 "the model failed to process the request; try again or name another model".into()
             }
-            Outcome::TimedOut => {
-                "no candidate answered in time; raise timeoutMs, or lower maxTokens".into()
-            }
+            Outcome::TimedOut => "no answer came in time; raise timeoutMs, or ask for less".into(),
             Outcome::Invalid | Outcome::Unsupported | Outcome::NotFound => {
                 format!("Bedrock says: {message}")
             }
@@ -279,6 +285,14 @@ fn by_code(code: Option<&str>, message: Option<&str>, status: u16) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_reply_quotes_is_not_for_the_log() {
+        let said = "invalid type: string \"secret\", expected f32 at line 1 column 9";
+        let fault = Fault::new(Outcome::Unreadable, said);
+        assert_eq!(fault.cause, "unreadable-answer at line 1 column 9");
+        assert_eq!(Fault::new(Outcome::Failed, "reset").cause, "reset");
+    }
 
     #[test]
     fn the_code_decides_and_else_the_status() {

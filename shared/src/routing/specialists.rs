@@ -4,6 +4,7 @@
 //! in few Regions, so that the call may leave the own one, as far as the residency allows.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
@@ -189,7 +190,10 @@ impl<'a> Search<'a, '_> {
                 && region.is_none_or(|region| region == place.region)
         });
         if found.is_empty() {
-            let words = format!("{} is not open from {}", name, self.policy.region);
+            let words = format!(
+                "from {} within the data residency there is no such place; without prefix or Region in its name, {} could be called",
+                self.policy.region, model.name
+            );
             return Ok((Vec::new(), vec![refused(name, words)]));
         }
         Ok((found, Vec::new()))
@@ -267,7 +271,7 @@ impl<'a> Search<'a, '_> {
             .iter()
             .filter(|region| *region != home && self.may_call(region))
             .collect();
-        others.sort_by_key(|region| Reverse(geography(region) == geography(home)));
+        others.sort_by_key(|region| Reverse(part(region) == part(home)));
         places.extend(
             others
                 .into_iter()
@@ -304,23 +308,39 @@ impl<'a> Search<'a, '_> {
 
     fn may_call(&self, region: &str) -> bool {
         let home = &self.policy.region;
-        let (there, here) = (geography(region), geography(home));
-        let parted = |geography| geography == "us-gov" || geography == "cn";
+        let parted = |region: &str| region.starts_with("us-gov-") || region.starts_with("cn-");
         match self.policy.residency {
             _ if region == home => true,
             _ if self.policy.confined => false,
             Residency::InRegion => false,
-            Residency::Geo => there == here,
-            Residency::Global => there == here || !(parted(there) || parted(here)),
+            Residency::Geo => self.is_in_geography(region),
+            Residency::Global => !(parted(region) || parted(home)),
         }
+    }
+
+    /// Whether a Region is in the own one's geography: that of the narrowest inference profiles which can be called from here, as
+    /// for conversations (`jp`, not all of Asia).
+    fn is_in_geography(&self, region: &str) -> bool {
+        let mut geographies: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let profiles = self
+            .catalog
+            .models
+            .iter()
+            .flat_map(|model| model.profiles.iter());
+        for profile in profiles {
+            let from_here = profile.from.iter().any(|from| *from == self.policy.region);
+            if from_here && profile.scope != Scope::Global {
+                let geography = geographies.entry(profile.scope.as_str()).or_default();
+                geography.extend(profile.to.iter().map(AsRef::as_ref));
+            }
+        }
+        let narrowest = geographies.values().min_by_key(|regions| regions.len());
+        narrowest.is_some_and(|regions| regions.contains(region))
     }
 }
 
-/// The part of the world that a Region's name begins with.
-fn geography(region: &str) -> &str {
-    if region.starts_with("us-gov") {
-        return "us-gov";
-    }
+/// The part of the world that a Region's name begins with; among those that may be called, the alike come first.
+fn part(region: &str) -> &str {
     region.split('-').next().unwrap_or(region)
 }
 
@@ -426,6 +446,13 @@ mod tests {
             first(&stay, Kind::Image, Some("sd3.5-large"))
                 .contains("served in us-west-2, where DATA_RESIDENCY")
         );
+        // Japan's data stays in Japan, as for conversations.
+        let tokyo = policy("ap-northeast-1", Residency::Geo);
+        assert!(
+            first(&tokyo, Kind::Embedding, Some("titan-multimodal")).contains("DATA_RESIDENCY")
+        );
+        let seoul = policy("ap-northeast-2", Residency::Geo);
+        assert!(first(&seoul, Kind::Embedding, Some("titan-multimodal")).starts_with("ap-"));
         let europe = policy("eu-west-1", Residency::Geo);
         assert!(first(&europe, Kind::Image, None).contains("DATA_RESIDENCY"));
         let global = policy("eu-west-1", Residency::Global);
