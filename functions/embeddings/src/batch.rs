@@ -69,6 +69,7 @@ struct Batch {
     throttles: u32,
     failures: u32,
     cuts: u32,
+    /// When it may start; once it has, when it did.
     ready: Instant,
 }
 
@@ -175,8 +176,9 @@ impl Run {
         self.ready.extend::<Vec<_>>(due);
         while self.running.len() < self.pace.window()
             && self.pace.next() <= now
-            && let Some(batch) = self.ready.pop_front()
+            && let Some(mut batch) = self.ready.pop_front()
         {
+            batch.ready = now;
             let inputs = batch.at.iter().filter_map(|at| self.inputs.get(*at));
             let inputs: Vec<&Input> = inputs.collect();
             match self.way.dialect.body(&inputs, &self.way.shape) {
@@ -199,14 +201,14 @@ impl Run {
             input_tokens,
         } = ended;
         let throttled = matches!(&read, Err(fault) if is_throttle(fault));
-        self.pace.ended(throttled);
+        let now = Instant::now();
+        self.pace.ended(throttled, batch.ready, now);
         let fault = match read {
             Ok(read) => return self.keep(&batch.at, read, input_tokens),
             Err(fault) => fault,
         };
         // What cannot be read is billed all the same.
         self.done.input_tokens += input_tokens.unwrap_or(0);
-        let now = Instant::now();
         if throttled {
             self.done.throttled += 1;
             if let Some(seconds) = fault.retry_after_seconds {

@@ -26,6 +26,8 @@ pub(crate) struct Pace {
     gap: f64,
     /// Nothing starts before.
     next: Instant,
+    /// When the gap last grew: what started before says nothing of it.
+    grown: Instant,
     ended: u32,
     throttled: u32,
 }
@@ -36,6 +38,7 @@ impl Pace {
             window: FIRST,
             gap: 0.0,
             next: now,
+            grown: now,
             ended: 0,
             throttled: 0,
         }
@@ -67,7 +70,10 @@ impl Pace {
     }
 
     /// Notes that a call has ended. A round is as many calls as the window is wide, or one, where calls start apart.
-    pub(crate) fn ended(&mut self, throttled: bool) {
+    pub(crate) fn ended(&mut self, throttled: bool, started: Instant, now: Instant) {
+        if started < self.grown {
+            return;
+        }
         self.ended += 1;
         self.throttled += u32::from(throttled);
         let round = if self.gap > 0.0 {
@@ -82,7 +88,10 @@ impl Pace {
         let window = self.window * (1.0 - share / 2.0) + STEP * (1.0 - share);
         self.window = window.clamp(1.0, WIDEST);
         self.gap = match share {
-            most if most > 0.5 => (self.gap * 2.0).clamp(GAP, LONGEST_GAP),
+            most if most > 0.5 => {
+                self.grown = now;
+                (self.gap * 2.0).clamp(GAP, LONGEST_GAP)
+            }
             _ if self.gap < GAP / 2.0 => 0.0,
             _ => self.gap * 0.8,
         };
@@ -98,9 +107,10 @@ mod tests {
     use super::*;
 
     fn after(calls: u32, throttled: impl Fn(u32) -> bool) -> usize {
-        let mut pace = Pace::new(Instant::now());
+        let now = Instant::now();
+        let mut pace = Pace::new(now);
         for call in 0..calls {
-            pace.ended(throttled(call));
+            pace.ended(throttled(call), now, now);
         }
         pace.window()
     }
@@ -131,7 +141,7 @@ mod tests {
             if !throttled {
                 (bucket, good) = (bucket - 1.0, good + 1);
             }
-            pace.ended(throttled);
+            pace.ended(throttled, now, now);
         }
         let seconds = (now - start).as_secs_f64();
         assert!(
@@ -142,10 +152,11 @@ mod tests {
 
     #[test]
     fn it_recovers() {
-        let mut pace = Pace::new(Instant::now());
-        (0..200).for_each(|_| pace.ended(true));
+        let now = Instant::now();
+        let mut pace = Pace::new(now);
+        (0..200).for_each(|_| pace.ended(true, now, now));
         assert_eq!(pace.window(), 1);
-        (0..400).for_each(|_| pace.ended(false));
+        (0..400).for_each(|_| pace.ended(false, now, now));
         assert!(pace.window() > 24, "{}", pace.window());
     }
 }
