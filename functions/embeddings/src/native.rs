@@ -14,7 +14,7 @@ use shared::usd::Usd;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::answer::{Pieces, respond};
+use crate::answer::Pieces;
 use crate::dialect::{Purpose, Truncate};
 use crate::input::Given;
 use crate::job::{Embedded, Job};
@@ -139,21 +139,10 @@ pub async fn embeddings(State(app): State<Arc<App>>, call: Call, body: Payload) 
 impl App {
     async fn native(&self, call: &Call, job: Job, record: &mut Record) -> Result<Response, Error> {
         let done = self.embed(call, job, record).await?;
-        let mut head = serde_json::to_vec(&done.told(call))
+        let told = serde_json::value::to_raw_value(&done.told(call))
             .map_err(|error| Error::Internal(error.to_string()))?;
-        // The vectors come last, one by one.
-        head.pop();
-        head.extend_from_slice(b",\"embeddings\":[");
-        let pieces = Pieces {
-            head,
-            encoding: done.shape.encoding,
-            vectors: done.vectors,
-            slots: done.slots.into_iter(),
-            item: |_, to: &mut Vec<u8>, write: &dyn Fn(&mut Vec<u8>)| write(to),
-            tail: Some("]}"),
-            place: 0,
-        };
-        Ok(respond(pieces, &call.request_id))
+        let pieces = Pieces::new(&told, "embeddings", done, false)?;
+        Ok(pieces.respond(&call.request_id))
     }
 }
 

@@ -15,7 +15,7 @@ use shared::telemetry::Record;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::answer::{Pieces, respond};
+use crate::answer::Pieces;
 use crate::dialect::{Purpose, Truncate};
 use crate::input::Given;
 use crate::job::Job;
@@ -158,27 +158,9 @@ impl App {
             prompt_tokens: done.usage.input_tokens,
             total_tokens: done.usage.total_tokens,
         };
-        let head = json!({ "object": "list", "model": done.place.id, "usage": usage });
-        let mut head = head.to_string().into_bytes();
-        head.pop();
-        head.extend_from_slice(b",\"data\":[");
-        let pieces = Pieces {
-            head,
-            encoding: done.shape.encoding,
-            vectors: done.vectors,
-            slots: done.slots.into_iter(),
-            item: |place, to: &mut Vec<u8>, write: &dyn Fn(&mut Vec<u8>)| {
-                to.extend_from_slice(
-                    format!("{{\"object\":\"embedding\",\"index\":{place},\"embedding\":")
-                        .as_bytes(),
-                );
-                write(to);
-                to.push(b'}');
-            },
-            tail: Some("]}"),
-            place: 0,
-        };
-        Ok(respond(pieces, &call.request_id))
+        let told = json!({ "object": "list", "model": done.place.id, "usage": usage });
+        let pieces = Pieces::new(&told, "data", done, true)?;
+        Ok(pieces.respond(&call.request_id))
     }
 }
 
