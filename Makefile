@@ -24,6 +24,7 @@ peers: $(TOOLS)/peers/bin/ministack
 	cargo build
 	$(TOOLS)/peers/bin/python tests/peers/converse.py target/debug/local
 	$(TOOLS)/peers/bin/python tests/peers/embeddings.py target/debug/local
+	$(TOOLS)/peers/bin/python tests/peers/report.py target/debug/local
 
 # The API against its own OpenAPI document: thousands of good and bad requests, no server error and no undocumented answer.
 fuzz: $(TOOLS)/fuzz/bin/schemathesis
@@ -58,7 +59,7 @@ bench:
 
 # The functions as `sam build` makes them, for this machine's architecture; `make build ARCH=--arm64` needs the aarch64 target.
 build: $(VENV)/cargo-lambda
-	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --bin router --bin embeddings $(ARCH)
+	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --bin router --bin embeddings --bin usage-report $(ARCH)
 
 # Bytes of each function's binary, and of its zip.
 size: build

@@ -22,6 +22,7 @@ mod images;
 mod invoke;
 mod openapi;
 mod operations;
+mod report;
 mod rerank;
 mod standin;
 mod streaming;

@@ -66,6 +66,12 @@ impl Lambda {
         Self::start(env!("CARGO_BIN_EXE_router-under-test"), variables, time).await
     }
 
+    /// Starts the usage report with further variables in its environment.
+    pub async fn usage_report(variables: &[(&str, &str)]) -> Self {
+        let bootstrap = env!("CARGO_BIN_EXE_usage-report-under-test");
+        Self::start(bootstrap, variables, Duration::from_secs(30)).await
+    }
+
     /// Starts a bootstrap.
     pub async fn start(bootstrap: &str, variables: &[(&str, &str)], time: Duration) -> Self {
         let (events, next) = mpsc::unbounded_channel();
@@ -302,6 +308,7 @@ fn environment(runtime: u16, bedrock: u16) -> Vec<(&'static str, String)> {
         ("AWS_SECRET_ACCESS_KEY", "secret".into()),
         ("AWS_EC2_METADATA_DISABLED", "true".into()),
         ("BEDROCK_ENDPOINT", format!("http://127.0.0.1:{bedrock}")),
+        ("CLOUDWATCH_ENDPOINT", format!("http://127.0.0.1:{bedrock}")),
     ]
 }
 

@@ -7,9 +7,11 @@
 pub mod ask;
 pub mod bedrock;
 pub mod client;
+pub mod cloudwatch;
 pub mod embed;
 pub mod estimate;
 pub mod image;
 pub mod models;
 pub mod openapi;
+pub mod report;
 pub mod stack;

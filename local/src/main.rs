@@ -15,7 +15,11 @@ use local::estimate::{Wanted, estimate};
 use local::image::{Picture, image};
 use local::models::{Filter, models};
 use local::openapi::document;
-use local::stack::{config, functions, listen, log, routes, simulate};
+use local::report::{Wanted as Period, report};
+use local::stack::{
+    cloudwatch, config, functions, listen, log, routes, serve as serve_aws, simulate,
+};
+use shared::catalog::Catalog;
 use shared::config::Config;
 use shared::telemetry;
 
@@ -53,6 +57,8 @@ enum Command {
     Embed(Texts),
     /// Draw a picture from a prompt, into a file.
     Image(Picture),
+    /// Report what every model did and cost, from CloudWatch's figures (here: of a simulated fortnight).
+    Report(Period),
     /// Print the API's OpenAPI document.
     Openapi,
 }
@@ -67,6 +73,7 @@ async fn main() -> ExitCode {
         Some(Command::Estimate(wanted)) => price(&arguments, wanted).await,
         Some(Command::Embed(texts)) => vectors(&arguments, texts).await,
         Some(Command::Image(picture)) => draw(&arguments, picture).await,
+        Some(Command::Report(period)) => usage(&arguments, period).await,
         Some(Command::Openapi) => document().and_then(|document| say(document.trim_end())),
     };
     match done {
@@ -155,6 +162,28 @@ async fn vectors(arguments: &Arguments, texts: &Texts) -> Result<(), String> {
 async fn draw(arguments: &Arguments, picture: &Picture) -> Result<(), String> {
     let (config, client) = prepare(arguments, 0).await?;
     say(&image(functions(config, client), picture).await?)
+}
+
+async fn usage(arguments: &Arguments, period: &Period) -> Result<(), String> {
+    telemetry::init_terminal(variable("LOG_LEVEL"));
+    let regions = |home: &str| usage_report::regions(variable("REPORT_REGIONS").as_deref(), home);
+    if arguments.aws {
+        let client = usage_report::client(variable("CLOUDWATCH_ENDPOINT").as_deref()).await;
+        let region = client.config().region().map(ToString::to_string);
+        let region = region
+            .ok_or("no AWS Region is set; set AWS_REGION, or a region in your AWS profile")?;
+        return say(&report(client, regions(&region), Catalog::built_in(), period).await?);
+    }
+    let config = config(variable)?;
+    let region = &config.policy.region;
+    let bedrock = Arc::new(Bedrock::new(region, config.catalog.clone()));
+    let now = telemetry::now().as_secs();
+    bedrock.figures.seed(&config.catalog, region, now);
+    let listener = listen(arguments.listen, 0, "--aws-port").await?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    tokio::spawn(serve_aws(listener, bedrock));
+    let client = cloudwatch(region, address);
+    say(&report(client, regions(region), &config.catalog, period).await?)
 }
 
 fn greeting(arguments: &Arguments, config: &Config) -> String {

@@ -71,15 +71,24 @@ fn client(region: &str, address: SocketAddr) -> Client {
     let config = Builder::new()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .credentials_provider(Credentials::new(
-            "AKIDSIMULATED",
-            "simulated",
-            None,
-            None,
-            "simulation",
-        ))
+        .credentials_provider(credentials())
         .endpoint_url(format!("http://{}", reachable(address)));
     Client::from_conf(shared::bedrock::tuned(config).build())
+}
+
+/// A client of the stand-in for CloudWatch, which listens at the same address as that for Bedrock.
+#[must_use]
+pub fn cloudwatch(region: &str, address: SocketAddr) -> aws_sdk_cloudwatch::Client {
+    let config = aws_sdk_cloudwatch::config::Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(credentials())
+        .endpoint_url(format!("http://{}", reachable(address)));
+    aws_sdk_cloudwatch::Client::from_conf(config.build())
+}
+
+fn credentials() -> Credentials {
+    Credentials::new("AKIDSIMULATED", "simulated", None, None, "simulation")
 }
 
 /// Where a listener on all addresses is reached from here.

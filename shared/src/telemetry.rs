@@ -19,7 +19,7 @@ use crate::cost::Usage;
 use crate::usd::Usd;
 
 /// Our own targets, which follow the configured level.
-const OURS: [&str; 3] = ["shared", "router", "local"];
+const OURS: [&str; 5] = ["shared", "router", "embeddings", "usage_report", "local"];
 
 /// Starts the log: JSON with `timestamp` and `level` at the top, as Lambda's log-level filter wants them.
 ///

@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::Router;
@@ -21,6 +21,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared::catalog::Catalog;
+use shared::telemetry;
 
 mod answer;
 pub mod breakable;
@@ -32,6 +33,7 @@ mod invoke;
 mod sample;
 mod stream;
 
+use crate::cloudwatch::CloudWatch;
 use breakable::Breaker;
 use faults::{Breaks, Fault, Faults};
 
@@ -44,6 +46,8 @@ pub struct Bedrock {
     pub region: String,
     /// What it is told to do wrong.
     pub faults: Faults,
+    /// Where it publishes its figures.
+    pub figures: Arc<CloudWatch>,
     requests: AtomicU64,
     sent: Mutex<VecDeque<Sent>>,
     cached: Mutex<HashSet<u64>>,
@@ -74,6 +78,7 @@ impl Bedrock {
             catalog,
             region: region.into(),
             faults: Faults::default(),
+            figures: Arc::default(),
             requests: AtomicU64::new(0),
             sent: Mutex::default(),
             cached: Mutex::default(),
@@ -122,8 +127,9 @@ impl Bedrock {
     }
 }
 
-/// Its routes.
+/// Its routes, and CloudWatch's beside them.
 pub fn routes(bedrock: Arc<Bedrock>) -> Router {
+    let figures = crate::cloudwatch::routes(Arc::clone(&bedrock.figures));
     Router::new()
         .route("/model/{id}/converse", post(converse))
         .route("/model/{id}/converse-stream", post(converse_stream))
@@ -135,6 +141,7 @@ pub fn routes(bedrock: Arc<Bedrock>) -> Router {
         .route("/_simulation/requests", get(requests))
         .layer(DefaultBodyLimit::max(25_000_000))
         .with_state(bedrock)
+        .merge(figures)
 }
 
 async fn requests(State(bedrock): State<Arc<Bedrock>>) -> Json<Vec<Sent>> {
@@ -211,6 +218,8 @@ async fn answer(
 ) -> Response {
     let stream = operation == Operation::Stream;
     let number = bedrock.requests.fetch_add(1, Ordering::Relaxed);
+    let began = Instant::now();
+    let region = signed_for(&headers).unwrap_or(&bedrock.region).to_owned();
     bedrock.keep(&id, &body);
     let fault = bedrock.faults.next(&id).await;
     let mut response = match fault
@@ -232,11 +241,69 @@ async fn answer(
         _ if operation == Operation::Invoke => invoked(&bedrock, &id, &headers, &body),
         _ => usual(&bedrock, &id, &headers, &body, stream.then_some(fault)),
     };
+    let figures = Figures {
+        bedrock: &bedrock,
+        region: &region,
+        id: &id,
+    };
+    figures.publish(&response, began.elapsed());
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&format!("simulated-{number}")) {
         headers.insert("x-amzn-requestid", id);
     }
     response
+}
+
+/// What Bedrock tells CloudWatch of a call.
+struct Figures<'b> {
+    bedrock: &'b Bedrock,
+    region: &'b str,
+    id: &'b str,
+}
+
+/// The tokens of a reply, in its response's extensions.
+#[derive(Clone, Debug)]
+struct Tokens(Vec<(&'static str, u64)>);
+
+impl Tokens {
+    fn of(reply: &Value) -> Self {
+        let usage = reply.get("usage").unwrap_or(&Value::Null);
+        let names = [
+            ("InputTokenCount", "inputTokens"),
+            ("OutputTokenCount", "outputTokens"),
+            ("CacheReadInputTokens", "cacheReadInputTokens"),
+            ("CacheWriteInputTokens", "cacheWriteInputTokens"),
+        ];
+        let told = names
+            .into_iter()
+            .filter_map(|(name, field)| Some((name, usage.get(field)?.as_u64()?)));
+        Self(told.filter(|(_, count)| *count > 0).collect())
+    }
+}
+
+impl Figures<'_> {
+    fn publish(&self, response: &Response, time: Duration) {
+        match response.status().as_u16() {
+            200 => {}
+            429 => return self.note("InvocationThrottles", 1.0),
+            400..500 => return self.note("InvocationClientErrors", 1.0),
+            _ => return self.note("InvocationServerErrors", 1.0),
+        }
+        self.note("Invocations", 1.0);
+        self.note("InvocationLatency", time.as_secs_f64() * 1e3);
+        let tokens = response.extensions().get::<Tokens>();
+        for (name, count) in tokens.into_iter().flat_map(|tokens| &tokens.0) {
+            #[expect(clippy::cast_precision_loss, reason = "a count of tokens")]
+            self.note(name, *count as f64);
+        }
+    }
+
+    fn note(&self, name: &str, value: f64) {
+        let now = telemetry::now().as_secs();
+        self.bedrock
+            .figures
+            .record(self.region, self.id, name, now, value);
+    }
 }
 
 /// What the stand-in was told to answer.
@@ -293,13 +360,17 @@ fn usual(
         signed(headers).and_then(|()| converse::converse(bedrock, id, body, stream.is_some()));
     match (reply, stream) {
         (Err(refusal), _) => refusal.into_response(),
-        (Ok(reply), None) => Json(reply).into_response(),
-        (Ok(reply), Some(fault)) => events(stream::body(
-            &reply,
-            fault,
-            Arc::clone(&bedrock.first_piece),
-        )),
+        (Ok(reply), None) => with_tokens(Tokens::of(&reply), Json(reply).into_response()),
+        (Ok(reply), Some(fault)) => {
+            let body = stream::body(&reply, fault, Arc::clone(&bedrock.first_piece));
+            with_tokens(Tokens::of(&reply), events(body))
+        }
     }
+}
+
+fn with_tokens(tokens: Tokens, mut response: Response) -> Response {
+    response.extensions_mut().insert(tokens);
+    response
 }
 
 /// What a model that does not converse would answer, in the Region that the request is signed for.
@@ -310,7 +381,11 @@ fn invoked(bedrock: &Bedrock, id: &str, headers: &HeaderMap, body: &[u8]) -> Res
         Ok(reply) => reply,
         Err(refusal) => return refusal.into_response(),
     };
-    let mut response = Json(reply).into_response();
+    let count = tokens.map(|tokens| ("InputTokenCount", tokens));
+    let mut response = with_tokens(
+        Tokens(count.into_iter().collect()),
+        Json(reply).into_response(),
+    );
     if let Some(tokens) = tokens {
         let headers = response.headers_mut();
         headers.insert("x-amzn-bedrock-input-token-count", tokens.into());
