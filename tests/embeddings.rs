@@ -789,3 +789,28 @@ async fn nobodys_text_is_in_the_log_at_any_level() {
     }
     assert!(!lambda.output().contains(secret), "{}", lambda.output());
 }
+
+#[tokio::test]
+async fn the_models_own_limits_are_kept() {
+    let lambda = Lambda::embeddings(&[STREAM]).await;
+    // Cohere v4 takes 96 inputs with images a call.
+    let (captions, images) = (texts(97), vec![PNG; 97]);
+    let pairs = json!({ "texts": captions, "images": images, "model": "cohere-embed" });
+    let (status, body) = embed(&lambda, pairs).await;
+    assert_eq!(
+        (status, &body["calls"]),
+        (200, &json!(2)),
+        "{}",
+        body["errors"]
+    );
+    // Titan's multimodal model takes 256 tokens.
+    let long = "word ".repeat(300);
+    let ask = |truncate: &str| json!({ "texts": [long], "model": "titan-multimodal", "truncate": truncate });
+    let (status, problem) = embed(&lambda, ask("none")).await;
+    assert!(
+        status == 400 && problem["detail"].as_str().unwrap().contains("256"),
+        "{problem}"
+    );
+    let (status, body) = embed(&lambda, ask("start")).await;
+    assert_eq!((status, &body["calls"]), (200, &json!(2)), "{body}");
+}

@@ -120,3 +120,11 @@ async fn settled(lambda: &Lambda, lines: usize) -> Vec<Value> {
         .expect("the metric lines come");
     lambda.metrics()
 }
+
+#[tokio::test]
+async fn health_lists_the_routes_of_all_functions() {
+    let lambda = Lambda::router(&[]).await;
+    let (_, health) = crate::lambda::answer(&lambda.invoke(&event("health-rest")).await);
+    let routes: Vec<_> = local::stack::routes().collect();
+    assert_eq!(health["routes"], json!(routes));
+}

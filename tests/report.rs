@@ -177,6 +177,8 @@ async fn many_models_take_few_calls_and_old_windows_are_not_empty() {
         ),
         (&json!(2880), 120)
     );
+    // Four lists of a page, and 120 models of 15 figures each at 500 a call.
+    assert_eq!(report["calls"], 4 + 4, "{report}");
     // What is too old to be listed is found by the catalog's ids.
     lambda.bedrock.figures.record(
         "us-east-1",

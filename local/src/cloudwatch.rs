@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use ciborium::Value;
 use shared::catalog::{Catalog, Kind};
+
+use crate::bedrock::signed_for;
 
 /// Entries on a page of ListMetrics, and values on one of GetMetricData.
 const LISTED: usize = 500;
@@ -166,12 +168,6 @@ async fn operation(
             "the simulation reads figures only",
         ),
     }
-}
-
-/// The Region in the scope of a signature.
-fn signed_for(headers: &HeaderMap) -> Option<&str> {
-    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    authorization.split_once("Credential=")?.1.split('/').nth(2)
 }
 
 fn list(figures: &CloudWatch, region: &str, request: &Value) -> Response {

@@ -276,7 +276,7 @@ impl Run {
                         *input = Input::default();
                     }
                 }
-                Err(error) => self.fail(&[*at], &Fault::new(Outcome::Unreadable, error)),
+                Err(error) => self.fail(&[*at], &Fault::unreadable(error)),
             }
         }
     }

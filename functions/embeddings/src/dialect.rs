@@ -132,9 +132,7 @@ impl Dialect {
 
     /// The vectors of a reply, which must be so many.
     pub(crate) fn read(self, body: &[u8], count: usize, shape: &Shape) -> Result<Read, Fault> {
-        let unreadable = |error: String| Fault::new(Outcome::Unreadable, error);
-        let reply: Reply<'_> =
-            serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+        let reply: Reply<'_> = serde_json::from_slice(body).map_err(Fault::unreadable)?;
         if let Some(message) = reply.message {
             // Titan's multimodal model says so in a reply that looks like a good one.
             return Err(Fault::new(Outcome::Invalid, message));
@@ -152,24 +150,25 @@ impl Dialect {
             Self::CohereV3 | Self::CohereV4 => {
                 let embeddings = reply
                     .embeddings
-                    .ok_or_else(|| unreadable("there are no embeddings".into()))?;
-                by_type(embeddings, shape.encoding).map_err(unreadable)?
+                    .ok_or_else(|| Fault::unreadable("there are no embeddings"))?;
+                by_type(embeddings, shape.encoding).map_err(Fault::unreadable)?
             }
             Self::Nova => {
                 let embeddings = reply
                     .embeddings
-                    .ok_or_else(|| unreadable("there are no embeddings".into()))?;
-                let all: Vec<NovaVector<'_>> = serde_json::from_str(embeddings.get())
-                    .map_err(|error| unreadable(error.to_string()))?;
+                    .ok_or_else(|| Fault::unreadable("there are no embeddings"))?;
+                let all: Vec<NovaVector<'_>> =
+                    serde_json::from_str(embeddings.get()).map_err(Fault::unreadable)?;
                 let cut = all
                     .iter()
                     .any(|vector| vector.truncated_char_length.is_some());
                 let lists: Vec<_> = all.into_iter().map(|vector| vector.embedding).collect();
                 return read_lists(&lists, count, shape, reply.input_text_token_count, cut)
-                    .map_err(unreadable);
+                    .map_err(Fault::unreadable);
             }
         };
-        read_lists(&lists, count, shape, reply.input_text_token_count, false).map_err(unreadable)
+        read_lists(&lists, count, shape, reply.input_text_token_count, false)
+            .map_err(Fault::unreadable)
     }
 }
 

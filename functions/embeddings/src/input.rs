@@ -253,4 +253,22 @@ mod tests {
         assert_eq!(shorten("größer", 9, Truncate::Start), Some("größer"));
         assert_eq!(shorten("größer", 3, Truncate::None), None);
     }
+
+    #[test]
+    fn an_image_is_held_to_the_models_megabytes() {
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01".to_vec();
+        for (model, megabytes) in [("titan-multimodal", 25), ("cohere-embed", 5)] {
+            let model = shared::catalog::Catalog::built_in().find(model).unwrap();
+            let facts = model.embedding.as_ref().unwrap();
+            png.resize(megabytes * 1024 * 1024, 0);
+            assert!(Image::read(&STANDARD.encode(&png), facts, "x").is_ok());
+            png.push(0);
+            let error = Image::read(&STANDARD.encode(&png), facts, "x").unwrap_err();
+            assert!(
+                error.detail().contains(&format!("{megabytes} MB")),
+                "{}",
+                error.detail()
+            );
+        }
+    }
 }

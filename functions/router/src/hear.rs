@@ -80,7 +80,7 @@ impl App {
     ) -> Result<Heard, Fault> {
         let limits = asking.limits(asking.turn.time_left().mul_f64(0.75));
         let reply = bedrock::converse(&self.client, &asking.candidate.id, body, limits).await?;
-        let mut reply = Reply::parse(&reply).map_err(|why| Fault::new(Outcome::Unreadable, why))?;
+        let mut reply = Reply::parse(&reply).map_err(Fault::unreadable)?;
         let first_piece = Some(asking.turn.call.started.elapsed());
         if asking.turn.sink.is_open() {
             asking.tell_routing(attempts).await;

@@ -425,9 +425,7 @@ fn read(body: &[u8]) -> Result<Image, Fault> {
         finish_reasons: Vec<Option<String>>,
         images: Vec<String>,
     }
-    let unreadable = |error: String| Fault::new(Outcome::Unreadable, error);
-    let reply: Reply =
-        serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+    let reply: Reply = serde_json::from_slice(body).map_err(Fault::unreadable)?;
     match reply.finish_reasons.into_iter().next().flatten() {
         None => {}
         Some(reason) if reason == "Inference error" => {
@@ -444,12 +442,10 @@ fn read(body: &[u8]) -> Result<Image, Fault> {
         .images
         .into_iter()
         .next()
-        .ok_or_else(|| unreadable("there is no image".into()))?;
-    let bytes = STANDARD
-        .decode(&base64)
-        .map_err(|error| unreadable(error.to_string()))?;
+        .ok_or_else(|| Fault::unreadable("there is no image"))?;
+    let bytes = STANDARD.decode(&base64).map_err(Fault::unreadable)?;
     let format =
-        ImageFormat::of(&bytes).ok_or_else(|| unreadable("the bytes are no image".into()))?;
+        ImageFormat::of(&bytes).ok_or_else(|| Fault::unreadable("the bytes are no image"))?;
     Ok(Image {
         media_type: format!("image/{}", format.as_str()),
         base64,

@@ -265,16 +265,14 @@ impl RerankRequest {
         struct Reply {
             results: Vec<Relevance>,
         }
-        let unreadable = |error: String| Fault::new(Outcome::Unreadable, error);
-        let reply: Reply =
-            serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+        let reply: Reply = serde_json::from_slice(body).map_err(Fault::unreadable)?;
         let mut results = reply.results;
         let mut seen = HashSet::new();
         let is_whole = results.iter().all(|one| {
             one.index < self.documents.len() && one.score.is_finite() && seen.insert(one.index)
         });
         if !is_whole || results.len() != self.wanted() {
-            return Err(unreadable(format!(
+            return Err(Fault::unreadable(format!(
                 "{} results came for {} documents, or not each once",
                 results.len(),
                 self.wanted()

@@ -149,7 +149,7 @@ pub async fn gather(
         let queries = places.iter().enumerate();
         let queries = queries.filter_map(|(number, (model, metric))| {
             let name = format!("q{number}");
-            query(name, ids.get(*model)?, *metric, period)
+            Some(query(name, ids.get(*model)?, *metric, period))
         });
         let asked = Part {
             queries: queries.collect(),
@@ -200,7 +200,7 @@ async fn list(
     }
 }
 
-fn query(name: String, id: &str, metric: Metric, period: i32) -> Option<MetricDataQuery> {
+fn query(name: String, id: &str, metric: Metric, period: i32) -> MetricDataQuery {
     let (metric_name, stat) = metric.query();
     let dimension = Dimension::builder().name(MODEL_ID).value(id).build();
     let metric = Named::builder()
@@ -213,12 +213,10 @@ fn query(name: String, id: &str, metric: Metric, period: i32) -> Option<MetricDa
         .period(period)
         .stat(stat)
         .build();
-    Some(
-        MetricDataQuery::builder()
-            .id(name)
-            .metric_stat(stat)
-            .build(),
-    )
+    MetricDataQuery::builder()
+        .id(name)
+        .metric_stat(stat)
+        .build()
 }
 
 /// As many queries as one call takes.

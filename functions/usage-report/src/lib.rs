@@ -77,22 +77,18 @@ pub async fn make(
 ) -> Result<Report, String> {
     let window = Window::of(event, now)?;
     let start = window.previous()?.start;
-    let mut figures = Vec::new();
-    let mut missing = Vec::new();
+    let mut all = Gathered::default();
     for region in &app.regions {
         let client = in_region(&app.client, region);
         let others = unlisted(catalog, region, start, window.made);
         let span = (start, window.end);
-        let Gathered {
-            figures: some,
-            missing: holes,
-            ..
-        } = gather(&client, region, &others, span, window.period).await;
-        figures.extend(some);
-        missing.extend(holes);
+        let some = gather(&client, region, &others, span, window.period).await;
+        all.figures.extend(some.figures);
+        all.missing.extend(some.missing);
+        all.calls += some.calls;
     }
     let today = Offset::UTC.to_datetime(window.made).date();
-    Ok(Report::new(catalog, window, &figures, missing, today))
+    Ok(Report::new(catalog, window, all, today))
 }
 
 /// Every id that might have been called and is too old to be listed.

@@ -8,7 +8,7 @@ use shared::catalog::{Catalog, Kind, Model, Named, Prices, Reference, Scope, Tas
 use shared::cost::{Cost, ServiceTier, Usage, cost};
 use shared::usd::Usd;
 
-use crate::figures::{Figures, Metric, Series};
+use crate::figures::{Figures, Gathered, Metric, Series};
 use crate::window::Window;
 
 /// The version of this shape; it changes when a field loses its meaning.
@@ -119,6 +119,8 @@ pub struct Report {
     pub findings: Vec<String>,
     /// Figures that could not be had.
     pub missing: Vec<String>,
+    /// Calls to CloudWatch that it took.
+    pub calls: u32,
     /// What the estimate cannot see.
     pub notes: Vec<&'static str>,
 }
@@ -126,14 +128,11 @@ pub struct Report {
 impl Report {
     /// Makes the report of a window. Figures before it are those of the window before.
     #[must_use]
-    pub fn new(
-        catalog: &Catalog,
-        window: Window,
-        figures: &[Figures],
-        missing: Vec<String>,
-        today: Date,
-    ) -> Self {
-        let rows = figures.iter().map(|figures| row(catalog, &window, figures));
+    pub fn new(catalog: &Catalog, window: Window, gathered: Gathered, today: Date) -> Self {
+        let rows = gathered
+            .figures
+            .iter()
+            .map(|figures| row(catalog, &window, figures));
         let mut models: Vec<Row> = rows.filter(Row::is_used).collect();
         models.sort_by(|a, b| (b.cost_usd, &a.model_id).cmp(&(a.cost_usd, &b.model_id)));
         let mut total = Total::default();
@@ -162,7 +161,8 @@ impl Report {
             providers,
             regions,
             models,
-            missing,
+            missing: gathered.missing,
+            calls: gathered.calls,
             notes: BLIND.to_vec(),
         }
     }
@@ -432,13 +432,12 @@ mod tests {
     }
 
     fn report(figures: &[Figures]) -> Report {
-        Report::new(
-            Catalog::built_in(),
-            window(),
-            figures,
-            Vec::new(),
-            date(2026, 11, 24),
-        )
+        let gathered = Gathered {
+            figures: figures.to_vec(),
+            ..Gathered::default()
+        };
+        let today = date(2026, 11, 24);
+        Report::new(Catalog::built_in(), window(), gathered, today)
     }
 
     #[test]

@@ -131,9 +131,7 @@ impl Bedrock {
 pub fn routes(bedrock: Arc<Bedrock>) -> Router {
     let figures = crate::cloudwatch::routes(Arc::clone(&bedrock.figures));
     Router::new()
-        .route("/model/{id}/converse", post(converse))
-        .route("/model/{id}/converse-stream", post(converse_stream))
-        .route("/model/{id}/invoke", post(invoke))
+        .route("/model/{id}/{operation}", post(model))
         .route(
             "/_simulation/faults",
             post(faults::add).delete(faults::clear),
@@ -162,42 +160,20 @@ fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
         .unwrap_or_default()
 }
 
-async fn converse(
+async fn model(
     bedrock: State<Arc<Bedrock>>,
-    id: Path<String>,
+    Path((id, operation)): Path<(String, String)>,
     breaker: ConnectInfo<Breaker>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(
-        bedrock.0,
-        id.0,
-        breaker.0,
-        headers,
-        body,
-        Operation::Converse,
-    )
-    .await
-}
-
-async fn converse_stream(
-    bedrock: State<Arc<Bedrock>>,
-    id: Path<String>,
-    breaker: ConnectInfo<Breaker>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(bedrock.0, id.0, breaker.0, headers, body, Operation::Stream).await
-}
-
-async fn invoke(
-    bedrock: State<Arc<Bedrock>>,
-    id: Path<String>,
-    breaker: ConnectInfo<Breaker>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(bedrock.0, id.0, breaker.0, headers, body, Operation::Invoke).await
+    let operation = match operation.as_str() {
+        "converse" => Operation::Converse,
+        "converse-stream" => Operation::Stream,
+        "invoke" => Operation::Invoke,
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    answer(bedrock.0, id, breaker.0, headers, body, operation).await
 }
 
 /// What is asked of it.
@@ -394,7 +370,7 @@ fn invoked(bedrock: &Bedrock, id: &str, headers: &HeaderMap, body: &[u8]) -> Res
 }
 
 /// The Region in the scope of a signature.
-fn signed_for(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn signed_for(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     authorization.split_once("Credential=")?.1.split('/').nth(2)
 }

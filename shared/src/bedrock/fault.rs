@@ -170,6 +170,11 @@ impl Fault {
         }
     }
 
+    /// An answer that cannot be read.
+    pub fn unreadable(why: impl ToString) -> Self {
+        Self::new(Outcome::Unreadable, why.to_string())
+    }
+
     pub(super) fn from_sdk<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Self {
         let answered = error
             .raw_response()

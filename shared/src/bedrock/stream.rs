@@ -137,8 +137,7 @@ fn event(frame: &Message) -> Result<StreamEvent, Fault> {
     };
     let payload = frame.payload();
     match header(":message-type") {
-        "event" => StreamEvent::parse(header(":event-type"), payload)
-            .map_err(|why| Fault::new(Outcome::Unreadable, why)),
+        "event" => StreamEvent::parse(header(":event-type"), payload).map_err(Fault::unreadable),
         "exception" => {
             #[derive(serde::Deserialize)]
             struct Exception {
