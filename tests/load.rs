@@ -1,4 +1,5 @@
-//! The real bootstrap under load, over loopback: `make load`, and `make soak` for what takes minutes.
+//! The real bootstrap under load, over loopback: `make load`, and `make soak` for what takes minutes; `-- vectors` for the
+//! embeddings alone.
 //!
 //! It prints what it measures, and ends with an error when an answer is wrong or something leaks.
 #![allow(
@@ -30,6 +31,8 @@ async fn main() {
     if std::env::args().any(|argument| argument == "soak") {
         a_long_answer().await;
         a_slow_answer().await;
+    } else if std::env::args().any(|argument| argument == "vectors") {
+        vectors().await;
     } else {
         latencies().await;
         a_throttled_first_candidate().await;
