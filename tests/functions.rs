@@ -12,9 +12,11 @@
 #[allow(dead_code, reason = "the load test uses the rest")]
 mod lambda;
 
+mod aws;
 mod bad_input;
 mod catalog;
 mod converse;
+mod delivery;
 mod embeddings;
 mod families;
 mod guide;

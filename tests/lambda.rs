@@ -113,6 +113,12 @@ impl Lambda {
 
     /// Sends an event and returns what the function answers to Lambda.
     pub async fn invoke(&self, event: &str) -> Value {
+        let answer = self.try_invoke(event).await;
+        answer.unwrap_or_else(|error| panic!("the function failed: {error}"))
+    }
+
+    /// Sends an event and returns what the function answers to Lambda, or the error that it tells it.
+    pub async fn try_invoke(&self, event: &str) -> Result<Value, Value> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.runtime.waiting.lock().unwrap().insert(number, sender);
@@ -120,9 +126,7 @@ impl Lambda {
         let answer = tokio::time::timeout(self.runtime.time * 2, receiver).await;
         let answer =
             answer.unwrap_or_else(|_| panic!("no answer; the function wrote:\n{}", self.output()));
-        answer
-            .unwrap()
-            .unwrap_or_else(|error| panic!("the function failed: {error}"))
+        answer.unwrap()
     }
 
     /// Sends a body to a path through an HTTP API, and returns status and JSON.
@@ -312,7 +316,8 @@ fn environment(runtime: u16, bedrock: u16) -> Vec<(&'static str, String)> {
     ]
 }
 
-async fn serve(router: Router) -> u16 {
+/// Serves routes on a port of their own.
+pub async fn serve(router: Router) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move { axum::serve(listener, router).await });

@@ -1,7 +1,12 @@
 //! The usage report: the real bootstrap, the real SDK, CloudWatch's figures on the wire.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::response::Response;
 use serde_json::{Value, json};
 
+use crate::aws::{Answer, cbor, cloudwatch, recorded};
 use crate::lambda::{Lambda, event};
 
 /// Every event that asks for a report, with the window that it asks for.
@@ -25,6 +30,7 @@ pub(crate) const EVENTS: [(&str, &str, &str); 4] = [
     ),
 ];
 
+const HAIKU: &str = "us.anthropic.claude-haiku-5-5";
 /// 2026-11-22T00:00:00Z.
 const DAY: u64 = 1_795_305_600;
 
@@ -55,7 +61,6 @@ async fn every_event_asks_for_its_window() {
 async fn every_figure_is_right_and_nothing_is_counted_twice() {
     let lambda = Lambda::usage_report(&[]).await;
     let figures = &lambda.bedrock.figures;
-    let haiku = "us.anthropic.claude-haiku-5-5";
     for (name, at, value) in [
         ("Invocations", DAY, 3.0),
         ("Invocations", DAY + 86_340, 4.0),
@@ -69,7 +74,7 @@ async fn every_figure_is_right_and_nothing_is_counted_twice() {
         ("Invocations", DAY + 86_400, 100.0),
         ("InputTokenCount", DAY - 60, 700.0),
     ] {
-        figures.record("us-east-1", haiku, name, at, value);
+        figures.record("us-east-1", HAIKU, name, at, value);
     }
     figures.record(
         "us-east-1",
@@ -86,12 +91,12 @@ async fn every_figure_is_right_and_nothing_is_counted_twice() {
         50.0,
     );
     // Another Region's figures are that Region's.
-    figures.record("us-west-2", haiku, "Invocations", DAY, 99.0);
+    figures.record("us-west-2", HAIKU, "Invocations", DAY, 99.0);
     let report = lambda.invoke(&event("report-schedule")).await;
     let row = &report["models"][0];
     assert_eq!(
         (&row["modelId"], &row["provider"]),
-        (&json!(haiku), &json!("Anthropic")),
+        (&json!(HAIKU), &json!("Anthropic")),
         "{report}"
     );
     assert_eq!(
@@ -143,17 +148,126 @@ async fn images_are_counted_in_the_region_that_draws_them() {
     );
 }
 
+/// The report of 2026-11-22 while CloudWatch answers something else.
+async fn disturbed(variables: &[(&str, &str)], answer: Answer) -> Value {
+    let figures = Arc::default();
+    let address = cloudwatch(&figures, answer).await;
+    for region in ["us-east-1", "us-west-2"] {
+        figures.record(region, HAIKU, "Invocations", DAY, 3.0);
+        figures.record(region, HAIKU, "InputTokenCount", DAY, 1000.0);
+    }
+    let mut variables = variables.to_vec();
+    variables.push(("CLOUDWATCH_ENDPOINT", &address));
+    let lambda = Lambda::usage_report(&variables).await;
+    lambda.invoke(&event("report-schedule")).await
+}
+
+fn failing(code: &str) -> Response {
+    let body = format!("{{\"__type\":\"com.amazonaws.cloudwatch#{code}\",\"message\":\"no\"}}");
+    let body: ciborium::Value = serde_json::from_str(&body).unwrap();
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&body, &mut bytes).unwrap();
+    cbor(400, bytes)
+}
+
 #[tokio::test]
 async fn what_cannot_be_had_is_said() {
+    // Nobody is there.
     let lambda = Lambda::usage_report(&[("CLOUDWATCH_ENDPOINT", "http://127.0.0.1:9")]).await;
     let report = lambda.invoke(&event("report-schedule")).await;
-    let missing = report["missing"].as_array().unwrap();
+    assert_eq!(
+        report["missing"],
+        json!([
+            "us-east-1: models could not be listed (no answer)",
+            "us-east-1: whether 150 more models were called (no answer)"
+        ])
+    );
+    // Throttled, by a recorded answer.
+    let report = disturbed(&[], |operation, _| {
+        (operation == "GetMetricData").then(|| cbor(400, recorded("cw_error_throttling")))
+    })
+    .await;
     assert!(
-        missing[0]
+        report["missing"][1]
             .as_str()
             .unwrap()
-            .starts_with("us-east-1: models could not be listed"),
+            .contains("figures (ThrottlingException)"),
         "{report}"
+    );
+    // Not allowed.
+    let report = disturbed(&[], |_, _| Some(failing("AccessDenied"))).await;
+    let advice = "(AccessDenied: the function's role needs cloudwatch:ListMetrics and cloudwatch:GetMetricData)";
+    assert!(
+        report["missing"][0].as_str().unwrap().contains(advice),
+        "{report}"
+    );
+    // One of two Regions.
+    let regions = [("REPORT_REGIONS", "us-east-1,us-west-2")];
+    let report = disturbed(&regions, |_, region| {
+        (region == "us-west-2").then(|| failing("InternalServiceFault"))
+    })
+    .await;
+    assert_eq!(report["total"]["invocations"], 3);
+    assert!(
+        report["missing"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("us-west-2: models could not be listed"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn recorded_bodies_are_read_to_the_unit() {
+    // A first page of partial data, then everything: what comes twice counts once.
+    let replay: Answer = |operation, _| {
+        static PAGES: AtomicUsize = AtomicUsize::new(0);
+        let name = match operation {
+            "ListMetrics" => "cw_list_metrics",
+            _ if PAGES.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
+                "cw_get_metric_data_page1"
+            }
+            _ => "cw_get_metric_data",
+        };
+        Some(cbor(200, recorded(name)))
+    };
+    let figures = Arc::default();
+    let address = cloudwatch(&figures, replay).await;
+    let lambda = Lambda::usage_report(&[("CLOUDWATCH_ENDPOINT", &address)]).await;
+    let report = lambda
+        .invoke(&json!({ "scheduled": "2025-11-23T06:00:00Z" }).to_string())
+        .await;
+    // m0 is the first of the two that are listed, by name.
+    let row = &report["models"][0];
+    assert_eq!(
+        (&row["modelId"], &row["inputTokens"]),
+        (&json!("amazon.titan-embed-text-v2:0"), &json!(2000)),
+        "{report}"
+    );
+    assert_eq!(
+        (row["costUsd"].to_string(), &report["missing"]),
+        ("0.00004".into(), &json!([]))
+    );
+}
+
+#[tokio::test]
+async fn figures_that_stay_incomplete_are_named() {
+    let partial: Answer = |operation, _| {
+        let body = recorded("cw_get_metric_data_page1");
+        let mut body: ciborium::Value = ciborium::from_reader(body.as_slice()).unwrap();
+        body.as_map_mut()
+            .unwrap()
+            .retain(|(name, _)| name.as_text() != Some("NextToken"));
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&body, &mut bytes).unwrap();
+        (operation == "GetMetricData").then(|| cbor(200, bytes))
+    };
+    let report = disturbed(&[], partial).await;
+    assert_eq!(
+        report["missing"],
+        json!([format!(
+            "us-east-1: InputTokenCount (Sum) of {HAIKU}: CloudWatch says PartialData"
+        )])
     );
 }
 
@@ -177,8 +291,8 @@ async fn many_models_take_few_calls_and_old_windows_are_not_empty() {
         ),
         (&json!(2880), 120)
     );
-    // Four lists of a page, and 120 models of 15 figures each at 500 a call.
-    assert_eq!(report["calls"], 4 + 4, "{report}");
+    // Four lists of a page, one look for models too old to be listed, 120 models of 15 sums each at 500 a call, and their course.
+    assert_eq!(report["calls"], 4 + 1 + 4 + 1, "{report}");
     // What is too old to be listed is found by the catalog's ids.
     lambda.bedrock.figures.record(
         "us-east-1",

@@ -37,7 +37,7 @@ impl CloudWatch {
         minutes.entry(seconds / 60).or_default().push(value);
     }
 
-    /// A fortnight before a moment that looks like a team's: by day and at night, with weekends, and one bad afternoon.
+    /// Ten weeks before a moment that look like a team's: by day and at night, with weekends, growing, and with one bad afternoon.
     pub fn seed(&self, catalog: &Catalog, region: &str, now: u64) {
         let living = catalog.models.iter().filter_map(|model| {
             let placement = model
@@ -60,11 +60,12 @@ impl CloudWatch {
         });
         for (number, (id, writes)) in living.take(8).enumerate() {
             let number = u64::try_from(number).unwrap_or(0);
-            for hour in (now / 3600).saturating_sub(14 * 24)..now / 3600 {
-                // One bad afternoon of one model, three days ago.
+            for hour in (now / 3600).saturating_sub(70 * 24)..now / 3600 {
+                // One bad afternoon of the dearest model, yesterday: a loop that called it until its quota was used up.
                 let bad =
-                    number == 1 && now / 86_400 - hour / 24 == 3 && (13..17).contains(&(hour % 24));
-                self.seed_hour(region, &id, number, hour, (writes, bad));
+                    number == 0 && now / 86_400 - hour / 24 == 1 && (13..17).contains(&(hour % 24));
+                let growth = 60 + 40 * (hour + 70 * 24 - now / 3600) / (70 * 24);
+                self.seed_hour(region, &id, number, (hour, growth), (writes, bad));
             }
         }
     }
@@ -74,7 +75,7 @@ impl CloudWatch {
         region: &str,
         id: &str,
         number: u64,
-        hour: u64,
+        (hour, growth): (u64, u64),
         (writes, bad): (bool, bool),
     ) {
         let of_day = hour % 24;
@@ -87,7 +88,8 @@ impl CloudWatch {
             .copied()
             .unwrap_or(1);
         let noise = mix(hour * 31 + number) % 5 + 8;
-        let calls = busy * noise / (number + 2) / if is_weekend { 4 } else { 1 };
+        let calls = busy * noise * growth / 100 / (number + 2) / if is_weekend { 4 } else { 1 };
+        let calls = if bad { calls * 25 } else { calls };
         if calls == 0 {
             return;
         }
@@ -104,7 +106,11 @@ impl CloudWatch {
             );
         }
         for sample in 0..calls.min(20) {
-            let latency = 400 * (number + 1) + mix(hour * 100 + sample) % 900;
+            let mut latency = 400 * (number + 1) + mix(hour * 100 + sample) % 900;
+            // One answer in sixteen takes long.
+            if mix(hour * 1000 + sample).is_multiple_of(16) {
+                latency *= 3;
+            }
             record("InvocationLatency", latency);
             record("TimeToFirstToken", latency / 4);
         }

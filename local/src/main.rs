@@ -19,9 +19,9 @@ use local::report::{Wanted as Period, report};
 use local::stack::{
     cloudwatch, config, functions, listen, log, routes, serve as serve_aws, simulate,
 };
-use shared::catalog::Catalog;
 use shared::config::Config;
 use shared::telemetry;
+use usage_report::App;
 
 /// A model router for Amazon Bedrock, on this machine. Without a command it serves.
 #[derive(Parser)]
@@ -57,7 +57,7 @@ enum Command {
     Embed(Texts),
     /// Draw a picture from a prompt, into a file.
     Image(Picture),
-    /// Report what every model did and cost, from CloudWatch's figures (here: of a simulated fortnight).
+    /// Report what every model did and cost, from CloudWatch's figures (here: of ten simulated weeks).
     Report(Period),
     /// Print the API's OpenAPI document.
     Openapi,
@@ -166,14 +166,32 @@ async fn draw(arguments: &Arguments, picture: &Picture) -> Result<(), String> {
 
 async fn usage(arguments: &Arguments, period: &Period) -> Result<(), String> {
     telemetry::init_terminal(variable("LOG_LEVEL"));
-    let regions = |home: &str| usage_report::regions(variable("REPORT_REGIONS").as_deref(), home);
-    if arguments.aws {
+    let mut now = usage_report::now();
+    let (client, region) = if arguments.aws {
         let client = usage_report::client(variable("CLOUDWATCH_ENDPOINT").as_deref()).await;
         let region = client.config().region().map(ToString::to_string);
         let region = region
             .ok_or("no AWS Region is set; set AWS_REGION, or a region in your AWS profile")?;
-        return say(&report(client, regions(&region), Catalog::built_in(), period).await?);
-    }
+        (client, Some(region))
+    } else if period.running {
+        // The stand-in has its figures at once, so that the hour that is not over yet can be shown.
+        now += jiff::SignedDuration::from_hours(2);
+        let address = (arguments.listen, arguments.aws_port).into();
+        let region = config(variable)?.policy.region;
+        (cloudwatch(&region, address), None)
+    } else {
+        (seeded(arguments).await?, None)
+    };
+    let config = config(|name| match (name, &region) {
+        ("AWS_REGION", Some(region)) => Some(region.clone()),
+        _ => variable(name),
+    })?;
+    let app = App::new(config, client, variable)?;
+    say(&report(&app, period, now).await?)
+}
+
+/// A client of a stand-in that knows ten weeks which look like a team's.
+async fn seeded(arguments: &Arguments) -> Result<aws_sdk_cloudwatch::Client, String> {
     let config = config(variable)?;
     let region = &config.policy.region;
     let bedrock = Arc::new(Bedrock::new(region, config.catalog.clone()));
@@ -182,8 +200,7 @@ async fn usage(arguments: &Arguments, period: &Period) -> Result<(), String> {
     let listener = listen(arguments.listen, 0, "--aws-port").await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tokio::spawn(serve_aws(listener, bedrock));
-    let client = cloudwatch(region, address);
-    say(&report(client, regions(region), &config.catalog, period).await?)
+    Ok(cloudwatch(region, address))
 }
 
 fn greeting(arguments: &Arguments, config: &Config) -> String {

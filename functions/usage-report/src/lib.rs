@@ -1,24 +1,38 @@
 //! The usage report: what every model did and cost, from CloudWatch's figures.
 //!
-//! An event asks for a [`window`]. The [`figures`] of every model that was called in it are gathered, priced and summed into a
-//! [`report`], which is written for people as [`text`].
+//! An event [orders](window::Order) a window. The [`figures`] of every model that was called in it are gathered, [counted and
+//! priced](counts), summed into a [`report`] with its [`findings`], written for people as [`text`], [`page`] and [`rows`], and
+//! [delivered](deliver).
 
 use std::collections::BTreeSet;
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::config::{BehaviorVersion, Builder, Region};
 use jiff::Timestamp;
-use jiff::tz::Offset;
+use lambda_runtime::Diagnostic;
+use serde::Serialize;
 use serde_json::Value;
-use shared::catalog::Catalog;
+use shared::catalog::{Catalog, Named, clean};
+use shared::config::Config;
 use shared::telemetry;
+use shared::usd::Usd;
 
-use figures::{Gathered, gather};
+use counts::reference;
+use deliver::Outlets;
+use figures::{Gathered, Ids, gather};
 use report::Report;
-use window::Window;
+use text::headline;
+use window::Order;
 
+pub mod chart;
+pub mod counts;
+pub mod deliver;
 pub mod figures;
+pub mod findings;
+pub mod metrics;
+pub mod page;
 pub mod report;
+pub mod rows;
 pub mod text;
 pub mod window;
 
@@ -28,10 +42,92 @@ const LISTED_DAYS: i64 = 14;
 /// What every report needs.
 #[derive(Debug)]
 pub struct App {
+    /// The catalog, and what ARNs stand for.
+    pub config: Config,
     /// The connection to CloudWatch, in the own Region.
     pub client: Client,
     /// The Regions whose figures are gathered.
     pub regions: Vec<String>,
+    /// What a calendar month may cost.
+    pub budget: Option<Usd>,
+}
+
+impl App {
+    /// Reads what is set for reports alone.
+    ///
+    /// | variable | default | meaning |
+    /// |---|---|---|
+    /// | `REPORT_REGIONS` | the own one | Regions whose calls are counted, parted by commas |
+    /// | `MONTHLY_BUDGET_USD` | none | what a calendar month may cost |
+    ///
+    /// # Errors
+    /// A sentence that names the variable, its value and what was wanted.
+    pub fn new(
+        config: Config,
+        client: Client,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let named = lookup("REPORT_REGIONS").unwrap_or_else(|| config.policy.region.clone());
+        let named = named.split(',').map(str::trim);
+        let regions = named.filter(|name| !name.is_empty()).map(str::to_owned);
+        let budget = lookup("MONTHLY_BUDGET_USD").map(|text| {
+            let amount = Usd::parse(text.trim()).ok();
+            let amount = amount.filter(|amount| *amount > Usd::ZERO);
+            amount.ok_or(format!(
+                "MONTHLY_BUDGET_USD is {text:?}, which is not an amount in US dollars above zero"
+            ))
+        });
+        Ok(Self {
+            regions: regions.collect(),
+            budget: budget.transpose()?,
+            config,
+            client,
+        })
+    }
+
+    /// Makes the report that was ordered, and tells how it gets on.
+    ///
+    /// # Errors
+    /// Beyond the calendar. Figures that cannot be had are no error: the report says what is missing.
+    pub async fn make(&self, order: Order, tell: &dyn Fn(String)) -> Result<Report, String> {
+        let catalog = &self.config.catalog;
+        let start = order.window.plans()?.map(|plan| plan.start)[0];
+        let mut all = Gathered::default();
+        for region in &self.regions {
+            tell(format!("reading CloudWatch's figures of {region}"));
+            let more = unlisted(catalog, region, start, order.window.made);
+            let is_wanted = |id: &str| self.is_wanted(order.model.as_deref(), id);
+            let ids = Ids {
+                more,
+                is_wanted: &is_wanted,
+            };
+            let client = in_region(&self.client, region);
+            all.add(gather(&client, region, ids, &order.window).await?);
+        }
+        tell(format!("{} calls to CloudWatch", all.calls));
+        if let Some(model) = order.model.as_deref().filter(|_| all.figures.is_empty())
+            && let Named::Unknown(nearest) = catalog.named(model)
+        {
+            let nearest = match nearest.as_slice() {
+                [] => String::new(),
+                names => format!("; did you mean {}?", names.join(", ")),
+            };
+            return Err(format!("no model is called {model:?}{nearest}"));
+        }
+        Report::new(&self.config, order, all, self.budget)
+    }
+
+    /// Whether an id is of the one model that is asked for, by any of its names, or that id itself.
+    fn is_wanted(&self, model: Option<&str>, id: &str) -> bool {
+        let Some(model) = model else { return true };
+        let same = |asked: shared::catalog::Reference<'_>| {
+            let known = reference(&self.config, id);
+            let is_scope = asked.scope.is_none() || asked.scope == known.as_ref()?.scope;
+            Some(is_scope && known?.model.id == asked.model.id)
+        };
+        clean(model) == id || reference(&self.config, model).and_then(same) == Some(true)
+    }
 }
 
 /// The client of the function, from its environment. Nothing goes over the network here.
@@ -44,20 +140,6 @@ pub async fn client(endpoint: Option<&str>) -> Client {
     Client::from_conf(config.build())
 }
 
-/// The Regions of a setting, parted by commas; the own one where it names none.
-#[must_use]
-pub fn regions(setting: Option<&str>, home: &str) -> Vec<String> {
-    let named = setting.unwrap_or_default().split(',').map(str::trim);
-    let mut regions: Vec<_> = named
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if regions.is_empty() {
-        regions.push(home.to_owned());
-    }
-    regions
-}
-
 /// The time, for events that do not say theirs.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -65,30 +147,48 @@ pub fn now() -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or_default()
 }
 
-/// Makes the report that an event asks for.
+/// The function's answer.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// The report.
+    #[serde(flatten)]
+    pub report: Report,
+    /// The channels that this call has delivered it by.
+    pub delivered: Vec<&'static str>,
+}
+
+/// What keeps a report from being made or delivered: the name that Lambda is told, and a sentence.
+#[derive(Debug)]
+pub struct Failure(&'static str, String);
+
+impl From<Failure> for Diagnostic {
+    fn from(Failure(kind, message): Failure) -> Self {
+        Self {
+            error_type: kind.into(),
+            error_message: message,
+        }
+    }
+}
+
+/// Makes the report that an event asks for, and delivers it; one of a single model is only answered.
 ///
 /// # Errors
-/// What is wrong with the event. Figures that cannot be had are no error: the report says what is missing.
-pub async fn make(
-    app: &App,
-    catalog: &Catalog,
-    event: &Value,
-    now: Timestamp,
-) -> Result<Report, String> {
-    let window = Window::of(event, now)?;
-    let start = window.previous()?.start;
-    let mut all = Gathered::default();
-    for region in &app.regions {
-        let client = in_region(&app.client, region);
-        let others = unlisted(catalog, region, start, window.made);
-        let span = (start, window.end);
-        let some = gather(&client, region, &others, span, window.period).await;
-        all.figures.extend(some.figures);
-        all.missing.extend(some.missing);
-        all.calls += some.calls;
-    }
-    let today = Offset::UTC.to_datetime(window.made).date();
-    Ok(Report::new(catalog, window, all, today))
+/// What is wrong with the event, or what could not be delivered.
+pub async fn answer(app: &App, outlets: &Outlets, event: &Value) -> Result<Answer, Failure> {
+    let invalid = |error| Failure("InvalidEvent", error);
+    let order = Order::of(event, now()).map_err(invalid)?;
+    let again = order.again;
+    let tell = |what: String| tracing::debug!("{what}");
+    let mut report = app.make(order, &tell).await.map_err(invalid)?;
+    tracing::info!(missing = report.missing.len(), "{}", headline(&report));
+    let delivered = if report.model.is_none() {
+        let delivered = outlets.deliver(&report, again).await;
+        delivered.map_err(|error| Failure("NotDelivered", error))?
+    } else {
+        Vec::new()
+    };
+    report.fit();
+    Ok(Answer { report, delivered })
 }
 
 /// Every id that might have been called and is too old to be listed.

@@ -4,8 +4,8 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 use shared::config::Config;
 use shared::telemetry;
-use usage_report::text::headline;
-use usage_report::{App, client, make, now, regions};
+use usage_report::deliver::Outlets;
+use usage_report::{App, answer, client};
 
 #[tokio::main(flavor = "current_thread")]
 #[expect(
@@ -16,15 +16,12 @@ async fn main() -> Result<(), Error> {
     let variable = |name: &str| std::env::var(name).ok();
     telemetry::init(variable("LOG_LEVEL"));
     let config = Config::from_lookup(variable)?;
-    let app = App {
-        client: client(variable("CLOUDWATCH_ENDPOINT").as_deref()).await,
-        regions: regions(variable("REPORT_REGIONS").as_deref(), &config.policy.region),
-    };
-    let (app, config) = (&app, &config);
+    let home = &config.policy.region;
+    let outlets = &Outlets::new(config.metrics.clone(), home, variable).await?;
+    let client = client(variable("CLOUDWATCH_ENDPOINT").as_deref()).await;
+    let app = &App::new(config, client, variable)?;
     run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let report = make(app, &config.catalog, &event.payload, now()).await?;
-        tracing::info!(missing = report.missing.len(), "{}", headline(&report));
-        Ok::<_, Error>(report)
+        answer(app, outlets, &event.payload).await
     }))
     .await
 }

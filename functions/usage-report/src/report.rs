@@ -3,16 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
-use shared::catalog::{Catalog, Kind, Model, Named, Prices, Reference, Scope, Task, Tier};
-use shared::cost::{Cost, ServiceTier, Usage, cost};
+use shared::catalog::{Kind, Scope, Task, Tier};
+use shared::config::Config;
 use shared::usd::Usd;
 
-use crate::figures::{Figures, Gathered, Metric, Series};
-use crate::window::Window;
+use crate::counts::{Counts, Part, Price, tokens};
+use crate::figures::{Figures, Gathered, Metric};
+use crate::findings::{Finding, findings};
+use crate::window::{Order, USUAL_DAYS, Window, day};
 
 /// The version of this shape; it changes when a field loses its meaning.
 const SCHEMA: u32 = 1;
+
+/// Days of all models together in an answer, which may have 6 MB.
+const MOST_DAYS: usize = 12_000;
 
 /// What the estimate cannot see.
 const BLIND: [&str; 5] = [
@@ -35,34 +41,44 @@ pub struct Row {
     pub provider: String,
     /// The Region that was called.
     pub region: String,
-    /// Calls that were answered.
-    pub invocations: u64,
-    /// Fresh input.
-    pub input_tokens: u64,
-    /// Output.
-    pub output_tokens: u64,
-    /// Read from the prompt cache.
-    pub cache_read_input_tokens: u64,
-    /// Written to the prompt cache.
-    pub cache_write_input_tokens: u64,
-    /// Images that were made.
-    pub images: u64,
-    /// By our side's fault.
-    pub client_errors: u64,
-    /// By Bedrock's fault.
-    pub server_errors: u64,
-    /// Beyond a quota.
-    pub throttles: u64,
+    /// What it did in the window.
+    #[serde(flatten)]
+    pub counts: Counts,
     /// Milliseconds to the last token, on average; null where CloudWatch has no figure.
     pub latency_ms: Option<u64>,
-    /// The 99th percentile of the worst period.
+    /// The median, and the 90th and 99th percentile: of the day, of the worst day of several, or of the worst period of a window
+    /// of hours.
+    pub latency_p50_ms: Option<u64>,
+    /// See `latency_p50_ms`.
+    pub latency_p90_ms: Option<u64>,
+    /// See `latency_p50_ms`.
     pub latency_p99_ms: Option<u64>,
-    /// Milliseconds to the first token, on average.
+    /// Milliseconds to the first token, on average; of streamed answers only.
     pub first_token_ms: Option<u64>,
-    /// The estimate; null where a price is unknown.
-    pub cost_usd: Option<Usd>,
-    /// The same of the window before.
+    /// Calls that were answered in the window before.
+    pub previous_invocations: u64,
+    /// The estimate of the window before.
     pub previous_cost_usd: Option<Usd>,
+    /// Milliseconds to the last token in the window before, on average.
+    pub previous_latency_ms: Option<u64>,
+    /// Day by day, where the window is of days.
+    pub days: Vec<Day>,
+    /// The cost of what came before and of the window, by step.
+    #[serde(skip)]
+    pub costs: BTreeMap<Timestamp, Usd>,
+    /// What is drawn over time.
+    #[serde(skip)]
+    pub course: crate::figures::Table,
+}
+
+/// What an id did on a day.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Day {
+    /// The day, in UTC.
+    pub date: Date,
+    /// What it did.
+    #[serde(flatten)]
+    pub counts: Counts,
 }
 
 /// A sum over rows.
@@ -93,6 +109,33 @@ pub struct Baseline {
     pub saved_usd: Usd,
 }
 
+/// The calendar month of the window's last day.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Month {
+    /// Its first day.
+    pub first_day: Date,
+    /// The estimate, from its first day to the window's last.
+    pub to_date_usd: Usd,
+    /// That, and for each day left the mean of the last seven days.
+    pub forecast_usd: Usd,
+    /// What it may cost.
+    pub budget_usd: Option<Usd>,
+    /// Per cent of the budget that is used up.
+    pub used_percent: Option<u64>,
+    /// The highest threshold that is reached: 50, 80 or 100 per cent.
+    pub reached_percent: Option<u64>,
+}
+
+/// Calls in an hour, or in five minutes of a short window.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hour {
+    /// When it began.
+    pub time: Timestamp,
+    /// Calls that were answered.
+    pub invocations: u64,
+}
+
 /// The report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -101,6 +144,9 @@ pub struct Report {
     pub schema: u32,
     /// The hours it is about.
     pub window: Window,
+    /// The one model it is about, as the event named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Everything together.
     pub total: Total,
     /// By maker.
@@ -109,14 +155,19 @@ pub struct Report {
     pub regions: BTreeMap<String, Total>,
     /// By id and Region, the dearest first.
     pub models: Vec<Row>,
+    /// Calls over time; hours without a call are absent.
+    pub hours: Vec<Hour>,
     /// Ids that were used and whose price is unknown.
     pub unpriced: Vec<String>,
     /// Against the best model for everything.
     pub baseline: Option<Baseline>,
     /// What thirty days cost at this rate.
     pub thirty_days_usd: Usd,
+    /// The month so far, and as it will end; absent where the window is of hours or of one model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub month: Option<Month>,
     /// What somebody should look at.
-    pub findings: Vec<String>,
+    pub findings: Vec<Finding>,
     /// Figures that could not be had.
     pub missing: Vec<String>,
     /// Calls to CloudWatch that it took.
@@ -126,223 +177,265 @@ pub struct Report {
 }
 
 impl Report {
-    /// Makes the report of a window. Figures before it are those of the window before.
-    #[must_use]
-    pub fn new(catalog: &Catalog, window: Window, gathered: Gathered, today: Date) -> Self {
-        let rows = gathered
-            .figures
-            .iter()
-            .map(|figures| row(catalog, &window, figures));
-        let mut models: Vec<Row> = rows.filter(Row::is_used).collect();
-        models.sort_by(|a, b| (b.cost_usd, &a.model_id).cmp(&(a.cost_usd, &b.model_id)));
-        let mut total = Total::default();
-        let mut providers: BTreeMap<String, Total> = BTreeMap::new();
-        let mut regions: BTreeMap<String, Total> = BTreeMap::new();
-        for row in &models {
-            total.add(row);
-            providers.entry(row.provider.clone()).or_default().add(row);
-            regions.entry(row.region.clone()).or_default().add(row);
-        }
-        let unpriced: BTreeSet<_> = models
-            .iter()
-            .filter(|row| row.cost_usd.is_none() && row.invocations > 0)
-            .map(|row| row.model_id.clone())
-            .collect();
-        let hours = (window.end.as_second() - window.start.as_second()) / 3600;
-        let thirty_days = total.cost_usd.pico() * 720 / i128::from(hours.max(1));
-        Self {
+    /// Makes the report that was ordered. `budget` is what a calendar month may cost.
+    ///
+    /// # Errors
+    /// Beyond the calendar.
+    pub fn new(
+        config: &Config,
+        order: Order,
+        gathered: Gathered,
+        budget: Option<Usd>,
+    ) -> Result<Self, String> {
+        let Order { window, model, .. } = order;
+        let previous = window.previous()?;
+        let rows = gathered.figures.into_iter();
+        let rows = rows.map(|figures| row(config, &window, &previous, figures));
+        let mut models: Vec<Row> = rows.filter(|row| row.is_used(&window)).collect();
+        models.sort_by_cached_key(|row| {
+            let cost = std::cmp::Reverse(row.counts.cost_usd);
+            (cost, row.model_id.clone(), row.region.clone())
+        });
+        let month = (window.is_days() && model.is_none()).then(|| month(&window, &models, budget));
+        let findings = findings(config, &window, &models, month.as_ref());
+        let mut shown = models;
+        shown.retain(|row| row.counts.is_any() || row.previous_invocations > 0);
+        Ok(Self {
             schema: SCHEMA,
-            baseline: baseline(catalog, &models),
-            findings: findings(catalog, &models, today),
-            thirty_days_usd: Usd::from_pico(thirty_days),
-            unpriced: unpriced.into_iter().collect(),
+            total: Total::of(&shown),
+            providers: by(&shown, |row| &row.provider),
+            regions: by(&shown, |row| &row.region),
+            hours: hours(&shown),
+            unpriced: unpriced(&shown),
+            baseline: baseline(config, &shown),
+            thirty_days_usd: thirty_days(&window, &shown),
+            month,
+            findings,
             window,
-            total,
-            providers,
-            regions,
-            models,
+            model,
+            models: shown,
             missing: gathered.missing,
             calls: gathered.calls,
             notes: BLIND.to_vec(),
+        })
+    }
+
+    /// Leaves out the days where there are so many that a function's answer could not hold them; the file has them.
+    pub fn fit(&mut self) {
+        let days: usize = self.models.iter().map(|row| row.days.len()).sum();
+        if days > MOST_DAYS {
+            for row in &mut self.models {
+                row.days.clear();
+            }
+            self.notes
+                .push("too many models to answer with their days; report.json has them");
         }
+    }
+
+    /// Whether figures are missing, so that sums are too low.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        !self.missing.is_empty()
     }
 }
 
 impl Row {
-    fn is_used(&self) -> bool {
-        let now = self.invocations + self.client_errors + self.server_errors + self.throttles;
-        now > 0 || self.previous_cost_usd.is_some_and(|cost| cost > Usd::ZERO)
+    /// Whether there is anything to say: of the window, of the one before, or of its month.
+    fn is_used(&self, window: &Window) -> bool {
+        let first = window.last_day().first_of_month();
+        self.counts.is_any()
+            || self.previous_invocations > 0
+            || self.costs.keys().any(|time| day(*time) >= first)
     }
 }
 
 impl Total {
-    fn add(&mut self, row: &Row) {
-        self.invocations += row.invocations;
-        self.input_tokens +=
-            row.input_tokens + row.cache_read_input_tokens + row.cache_write_input_tokens;
-        self.output_tokens += row.output_tokens;
-        self.cost_usd = self.cost_usd + row.cost_usd.unwrap_or_default();
-        self.previous_cost_usd = self.previous_cost_usd + row.previous_cost_usd.unwrap_or_default();
+    fn of<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Self {
+        let mut total = Self::default();
+        for row in rows {
+            total.invocations += row.counts.invocations;
+            total.input_tokens += row.counts.all_input();
+            total.output_tokens += row.counts.output_tokens;
+            total.cost_usd = total.cost_usd + row.counts.cost_usd.unwrap_or_default();
+            total.previous_cost_usd =
+                total.previous_cost_usd + row.previous_cost_usd.unwrap_or_default();
+        }
+        total
     }
 }
 
-fn row(catalog: &Catalog, window: &Window, figures: &Figures) -> Row {
-    let now = Part {
-        figures,
-        window,
-        current: true,
+fn by(rows: &[Row], name: impl Fn(&Row) -> &String) -> BTreeMap<String, Total> {
+    let mut groups: BTreeMap<&String, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(name(row)).or_default().push(row);
+    }
+    let totals = groups
+        .into_iter()
+        .map(|(name, rows)| (name.clone(), Total::of(rows)));
+    totals.collect()
+}
+
+fn row(config: &Config, window: &Window, previous: &Window, figures: Figures) -> Row {
+    let (id, sums) = (&figures.model_id, &figures.sums);
+    let price = Price::find(config, id, &figures.region);
+    let before = Counts::of(sums, |time| previous.holds(time), &price);
+    let part = Part {
+        table: sums,
+        is_in: |time| window.holds(time),
     };
-    let before = Part {
-        figures,
-        window,
-        current: false,
+    let part_before = Part {
+        table: sums,
+        is_in: |time| previous.holds(time),
     };
-    let known = reference(catalog, &figures.model_id);
     Row {
-        model_id: figures.model_id.clone(),
-        model: known
-            .as_ref()
-            .map_or(figures.model_id.as_str(), |known| &known.model.name)
-            .to_string(),
-        provider: known
-            .as_ref()
-            .map_or("unknown", |known| &known.model.provider)
-            .to_string(),
+        model_id: id.clone(),
+        model: price
+            .model
+            .map_or(id.as_str(), |model| &model.name)
+            .to_owned(),
+        provider: price
+            .model
+            .map_or("unknown", |model| &model.provider)
+            .to_owned(),
         region: figures.region.clone(),
-        invocations: now.sum(Metric::Invocations),
-        input_tokens: now.sum(Metric::InputTokens),
-        output_tokens: now.sum(Metric::OutputTokens),
-        cache_read_input_tokens: now.sum(Metric::CacheReadTokens),
-        cache_write_input_tokens: now.sum(Metric::CacheWriteTokens),
-        images: now.sum(Metric::Images),
-        client_errors: now.sum(Metric::ClientErrors),
-        server_errors: now.sum(Metric::ServerErrors),
-        throttles: now.sum(Metric::Throttles),
-        latency_ms: now.mean(Metric::LatencyAverage),
-        latency_p99_ms: now.worst(Metric::LatencyP99),
-        first_token_ms: now.mean(Metric::FirstTokenAverage),
-        cost_usd: known.as_ref().and_then(|known| now.cost(known)),
-        previous_cost_usd: known.as_ref().and_then(|known| before.cost(known)),
+        counts: Counts::of(sums, |time| window.holds(time), &price),
+        latency_ms: part.mean(Metric::LatencyAverage),
+        latency_p50_ms: part.worst(Metric::LatencyP50),
+        latency_p90_ms: part.worst(Metric::LatencyP90),
+        latency_p99_ms: part.worst(Metric::LatencyP99),
+        first_token_ms: part.mean(Metric::FirstTokenAverage),
+        previous_invocations: before.invocations,
+        previous_cost_usd: before.cost_usd,
+        previous_latency_ms: part_before.mean(Metric::LatencyAverage),
+        days: days(window, &figures, &price),
+        costs: costs(&figures, &price),
+        course: figures.course,
     }
 }
 
-fn reference<'a>(catalog: &'a Catalog, id: &str) -> Option<Reference<'a>> {
-    match catalog.named(id) {
-        Named::Model(reference) => Some(reference),
-        Named::Opaque | Named::Unknown(_) => None,
+/// What an id did on each day of a window of days.
+fn days(window: &Window, figures: &Figures, price: &Price<'_>) -> Vec<Day> {
+    if !window.is_days() {
+        return Vec::new();
     }
+    let times = times(figures);
+    let times = times.into_iter().filter(|time| window.holds(*time));
+    let days = times.map(|start| Day {
+        date: day(start),
+        counts: Counts::at(&figures.sums, start, price),
+    });
+    days.collect()
 }
 
-/// The figures of the window, or of the one before it.
-#[derive(Clone, Copy)]
-struct Part<'f> {
-    figures: &'f Figures,
-    window: &'f Window,
-    current: bool,
+/// What an id cost at every time of which there are figures.
+fn costs(figures: &Figures, price: &Price<'_>) -> BTreeMap<Timestamp, Usd> {
+    let costs = times(figures).into_iter().filter_map(|start| {
+        let counts = Counts::at(&figures.sums, start, price);
+        Some((start, counts.cost_usd?))
+    });
+    costs.collect()
 }
 
-impl Part<'_> {
-    fn values(&self, metric: Metric) -> impl Iterator<Item = (jiff::Timestamp, f64)> {
-        let series: Option<&Series> = self.figures.series.get(&metric);
-        let (start, current) = (self.window.start, self.current);
-        let values = series.into_iter().flatten();
-        values
-            .filter(move |(time, _)| (**time >= start) == current)
-            .map(|(time, value)| (*time, *value))
-    }
+fn times(figures: &Figures) -> BTreeSet<Timestamp> {
+    let series = figures.sums.values();
+    series.flat_map(|series| series.keys().copied()).collect()
+}
 
-    /// Counts are whole numbers, exact below 2^53.
-    fn sum(&self, metric: Metric) -> u64 {
-        whole(self.values(metric).map(|(_, value)| value).sum())
-    }
-
-    /// The mean of means, each weighed by its invocations.
-    fn mean(&self, metric: Metric) -> Option<u64> {
-        let invocations: BTreeMap<_, _> = self.values(Metric::Invocations).collect();
-        let (mut sum, mut weight) = (0.0, 0.0);
-        for (time, value) in self.values(metric) {
-            let count = invocations.get(&time).copied().unwrap_or(1.0);
-            sum += value * count;
-            weight += count;
-        }
-        (weight > 0.0).then(|| whole(sum / weight))
-    }
-
-    fn worst(&self, metric: Metric) -> Option<u64> {
-        self.values(metric)
-            .map(|(_, value)| value)
-            .reduce(f64::max)
-            .map(whole)
-    }
-
-    /// What it cost by the id's scope; unknown where any of it has no price.
-    fn cost(&self, known: &Reference<'_>) -> Option<Usd> {
-        let scope = known.scope.unwrap_or(Scope::InRegion);
-        let prices = known.model.prices_in(&scope, &self.figures.region)?;
-        match known.model.kind {
-            Kind::Image | Kind::ImageEdit => Some(
-                prices.per_image? * self.sum(Metric::Images).max(self.sum(Metric::Invocations)),
-            ),
-            Kind::Rerank => Some(prices.per_query? * self.sum(Metric::Invocations)),
-            Kind::Text | Kind::Embedding => {
-                priced(&self.usage(), prices).map(|cost| cost.total_usd)
-            }
+fn hours(rows: &[Row]) -> Vec<Hour> {
+    let mut hours: BTreeMap<Timestamp, f64> = BTreeMap::new();
+    for row in rows {
+        for (time, value) in row.course.get(&Metric::Invocations).into_iter().flatten() {
+            *hours.entry(*time).or_default() += value;
         }
     }
-
-    fn usage(&self) -> Usage {
-        Usage {
-            cache_read_input_tokens: Some(self.sum(Metric::CacheReadTokens)),
-            cache_write_input_tokens: Some(self.sum(Metric::CacheWriteTokens)),
-            ..Usage::of(
-                self.sum(Metric::InputTokens),
-                self.sum(Metric::OutputTokens),
-            )
-        }
-    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count"
+    )]
+    let hours = hours.into_iter().map(|(time, invocations)| Hour {
+        time,
+        invocations: invocations as u64,
+    });
+    hours.collect()
 }
 
-/// Sums say nothing of the length of a request, so that no surcharge for it applies.
-fn priced(usage: &Usage, prices: &Prices) -> Option<Cost> {
-    let base = Prices {
-        long_context: None,
-        ..prices.clone()
+fn unpriced(rows: &[Row]) -> Vec<String> {
+    let unpriced = rows
+        .iter()
+        .filter(|row| row.counts.cost_usd.is_none() && row.counts.invocations > 0);
+    let ids: BTreeSet<_> = unpriced.map(|row| row.model_id.clone()).collect();
+    ids.into_iter().collect()
+}
+
+fn thirty_days(window: &Window, rows: &[Row]) -> Usd {
+    let hours = (window.end.as_second() - window.start.as_second()) / 3600;
+    let cost = Total::of(rows).cost_usd;
+    Usd::from_pico(cost.pico() * 720 / i128::from(hours.max(1)))
+}
+
+/// The thresholds of a budget, in per cent.
+const THRESHOLDS: [u64; 3] = [50, 80, 100];
+/// The forecast goes by so many days, which have every day of the week in them.
+const RECENT_DAYS: i64 = 7;
+
+fn month(window: &Window, rows: &[Row], budget: Option<Usd>) -> Month {
+    let last = window.last_day();
+    let first_day = last.first_of_month();
+    let spent = |is_in: &dyn Fn(Timestamp) -> bool| -> Usd {
+        let costs = rows.iter().flat_map(|row| &row.costs);
+        costs
+            .filter(|(time, _)| is_in(**time) && **time < window.end)
+            .map(|(_, cost)| *cost)
+            .sum()
     };
-    cost(usage, &base, ServiceTier::Default)
+    let to_date_usd = spent(&|time| day(time) >= first_day);
+    let first_used = rows.iter().filter_map(|row| row.costs.keys().next()).min();
+    let used = first_used.map_or(RECENT_DAYS, |first| {
+        (window.end.as_second() - first.as_second()) / 86_400
+    });
+    let recent_days = used.clamp(1, RECENT_DAYS);
+    let recent = window.end - (recent_days * 24).hours();
+    let recent_usd = spent(&|time| time >= recent);
+    let left = i128::from(last.days_in_month() - last.day());
+    let rest = recent_usd.pico() * left / i128::from(recent_days);
+    let used_percent = budget.filter(|budget| *budget > Usd::ZERO).map(|budget| {
+        let percent = to_date_usd.pico() * 100 / budget.pico();
+        u64::try_from(percent).unwrap_or(0)
+    });
+    let reached = |used| THRESHOLDS.into_iter().rfind(|threshold| *threshold <= used);
+    Month {
+        first_day,
+        to_date_usd,
+        forecast_usd: to_date_usd + Usd::from_pico(rest),
+        budget_usd: budget,
+        used_percent,
+        reached_percent: used_percent.and_then(reached),
+    }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count, or milliseconds"
-)]
-fn whole(value: f64) -> u64 {
-    value.round().max(0.0) as u64
-}
-
-/// The best model for the hardest tasks, for all that text models have done.
-fn baseline(catalog: &Catalog, rows: &[Row]) -> Option<Baseline> {
+/// The best model for the hardest tasks, for all that text models have done whose price is known.
+fn baseline(config: &Config, rows: &[Row]) -> Option<Baseline> {
+    let catalog = &config.catalog;
     let best = catalog
         .candidates(Task::General, Tier::Complex)
         .iter()
         .max_by_key(|ranked| ranked.quality)?;
-    let model: &Model = catalog.model(best.model)?;
+    let model = catalog.model(best.model)?;
     let prices = model
         .prices
         .iter()
         .find(|prices| prices.standard.is_some() && prices.scope != Scope::Global)?;
-    let is_text = |row: &&Row| {
-        reference(catalog, &row.model_id).is_some_and(|known| known.model.kind == Kind::Text)
-    };
     let (mut there, mut here) = (Usd::ZERO, Usd::ZERO);
-    for row in rows.iter().filter(is_text) {
-        let usage = Usage {
-            cache_read_input_tokens: Some(row.cache_read_input_tokens),
-            cache_write_input_tokens: Some(row.cache_write_input_tokens),
-            ..Usage::of(row.input_tokens, row.output_tokens)
-        };
-        there = there + priced(&usage, prices)?.total_usd;
-        here = here + row.cost_usd?;
+    for row in rows {
+        let known = Price::find(config, &row.model_id, &row.region).model;
+        if known.is_none_or(|model| model.kind != Kind::Text) {
+            continue;
+        }
+        if let Some(cost) = row.counts.cost_usd {
+            here = here + cost;
+            there = there + tokens(&row.counts.usage(), prices)?;
+        }
     }
     Some(Baseline {
         model: model.name.to_string(),
@@ -351,67 +444,28 @@ fn baseline(catalog: &Catalog, rows: &[Row]) -> Option<Baseline> {
     })
 }
 
-/// A share of so many calls in a hundred that fail is worth a look, where there are so many calls.
-const SHARE: u64 = 1;
-const CALLS: u64 = 100;
-/// So many days before its end a model is worth a look.
-const DAYS: i32 = 90;
-
-fn findings(catalog: &Catalog, rows: &[Row], today: Date) -> Vec<String> {
-    let mut findings = Vec::new();
-    for row in rows {
-        let all = row.invocations + row.client_errors + row.server_errors + row.throttles;
-        let failed = [
-            (
-                row.throttles,
-                "throttled: ask for more quota, or spread the load",
-            ),
-            (row.server_errors, "failed on Bedrock's side"),
-            (row.client_errors, "refused: the log says why"),
-        ];
-        for (count, words) in failed {
-            if all >= CALLS && count * 100 > all * SHARE {
-                findings.push(format!(
-                    "{}: {count} of {all} calls were {words}",
-                    row.model_id
-                ));
-            }
-        }
-        let Some(known) = reference(catalog, &row.model_id) else {
-            continue;
-        };
-        if let Some(days) = known
-            .model
-            .days_left(today)
-            .filter(|days| *days <= DAYS && row.invocations > 0)
-        {
-            let next = catalog.successor(known.model, today);
-            let next = next.map_or(String::new(), |next| {
-                format!("; {} takes its place", next.name)
-            });
-            findings.push(format!(
-                "{}: reaches its end of life in {days} days{next}",
-                row.model_id
-            ));
-        }
+impl Row {
+    /// The cost of each of the days before a day that show what is usual, from the first of use on.
+    #[must_use]
+    pub fn usual(&self, start: Timestamp) -> Vec<Usd> {
+        let first = self.costs.keys().next().copied().unwrap_or(start);
+        let days = (1..=USUAL_DAYS).map(|back| start - (back * 24).hours());
+        let days = days.filter(|time| *time >= first);
+        days.map(|time| self.costs.get(&time).copied().unwrap_or_default())
+            .collect()
     }
-    findings
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use jiff::civil::date;
     use serde_json::json;
+    use shared::catalog::Catalog;
 
     use super::*;
 
-    fn window() -> Window {
-        Window::of(
-            &json!({ "window": "day" }),
-            "2026-11-24T12:00:00Z".parse().unwrap(),
-        )
-        .unwrap()
+    fn order() -> Order {
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        Order::of(&json!({ "window": "day" }), now).unwrap()
     }
 
     fn figures(id: &str, region: &str, values: &[(Metric, &str, f64)]) -> Figures {
@@ -423,7 +477,7 @@ mod tests {
         for (metric, time, value) in values {
             let time: Timestamp = time.parse().unwrap();
             figures
-                .series
+                .sums
                 .entry(*metric)
                 .or_default()
                 .insert(time, *value);
@@ -431,13 +485,18 @@ mod tests {
         figures
     }
 
-    fn report(figures: &[Figures]) -> Report {
+    fn budgeted(figures: &[Figures], budget: Option<Usd>) -> Report {
         let gathered = Gathered {
             figures: figures.to_vec(),
             ..Gathered::default()
         };
-        let today = date(2026, 11, 24);
-        Report::new(Catalog::built_in(), window(), gathered, today)
+        let region = |name: &str| (name == "AWS_REGION").then(|| "us-east-1".to_owned());
+        let config = Config::from_lookup(region).unwrap();
+        Report::new(&config, order(), gathered, budget).unwrap()
+    }
+
+    fn report(figures: &[Figures]) -> Report {
+        budgeted(figures, None)
     }
 
     #[test]
@@ -467,7 +526,11 @@ mod tests {
         let report = report(&[haiku]);
         let row = &report.models[0];
         assert_eq!(
-            (row.invocations, row.input_tokens, row.output_tokens),
+            (
+                row.counts.invocations,
+                row.counts.input_tokens,
+                row.counts.output_tokens
+            ),
             (40, 3000, 700)
         );
         assert_eq!(
@@ -482,7 +545,7 @@ mod tests {
         let rates = prices.standard.as_ref().unwrap();
         let wanted = rates.input.unwrap().times(3000) + rates.output.unwrap().times(700);
         assert_eq!(
-            (row.cost_usd, row.previous_cost_usd),
+            (row.counts.cost_usd, row.previous_cost_usd),
             (Some(wanted), Some(rates.input.unwrap().times(500)))
         );
         assert_eq!(report.total.cost_usd, wanted);
@@ -506,7 +569,7 @@ mod tests {
             ],
         )]);
         assert_eq!(
-            (report.models[0].cost_usd, report.unpriced.as_slice()),
+            (report.models[0].counts.cost_usd, report.unpriced.as_slice()),
             (None, [arn.to_owned()].as_slice())
         );
     }
@@ -533,7 +596,7 @@ mod tests {
             report
                 .findings
                 .iter()
-                .any(|finding| finding.contains("50 of 1050 calls were throttled")),
+                .any(|finding| finding.message.contains("50 of 1050 calls were throttled")),
             "{:?}",
             report.findings
         );
@@ -541,7 +604,8 @@ mod tests {
             report
                 .findings
                 .iter()
-                .any(|finding| finding.contains("jamba") && finding.contains("in 2 days")),
+                .any(|finding| finding.message.contains("jamba")
+                    && finding.message.contains("in 2 days")),
             "{:?}",
             report.findings
         );

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use shared::usd::Usd;
 
-use crate::report::{Report, Row, Total};
+use crate::report::{Month, Report, Row, Total};
 
-/// The report in lines that a mail program leaves alone.
+/// The report in lines that a mail program leaves alone. `link` is where its page is.
 #[must_use]
-pub fn text(report: &Report) -> String {
+pub fn text(report: &Report, link: Option<&str>) -> String {
     let mut text = String::new();
     // Writing into a text does not fail.
-    let _ = write(report, &mut text);
+    let _ = write(report, link, &mut text);
     text
 }
 
@@ -21,52 +24,124 @@ pub fn text(report: &Report) -> String {
 pub fn headline(report: &Report) -> String {
     let total = &report.total;
     format!(
-        "{} to {}: {} calls, about {} USD{}, {} findings",
-        plain(report.window.start),
-        plain(report.window.end),
+        "{}: {} calls, about {} USD{}, {}{}",
+        span(report),
         grouped(total.invocations),
-        cents(total.cost_usd),
-        change(total),
-        report.findings.len()
+        money(total.cost_usd),
+        change(report),
+        match report.findings.len() {
+            0 => "nothing to look at".to_owned(),
+            1 => "1 thing to look at".to_owned(),
+            many => format!("{many} things to look at"),
+        },
+        if report.is_incomplete() {
+            "; figures are missing"
+        } else {
+            ""
+        }
     )
 }
 
-fn write(report: &Report, to: &mut String) -> fmt::Result {
+/// The window in words: its day, its first and last day, or its hours.
+#[must_use]
+pub fn span(report: &Report) -> String {
+    let window = &report.window;
+    let first = Offset::UTC.to_datetime(window.start).date();
+    if !window.is_days() {
+        let end = Offset::UTC.to_datetime(window.end);
+        let end = if end.date() == first {
+            end.strftime("%H:%M").to_string()
+        } else {
+            plain(window.end)
+        };
+        return format!("{} to {end} UTC", plain(window.start));
+    }
+    let last = window.last_day();
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first} to {last}")
+    }
+}
+
+fn write(report: &Report, link: Option<&str>, to: &mut String) -> fmt::Result {
     summary(report, to)?;
+    if let Some(link) = link {
+        writeln!(to, "\nWith charts: {link}")?;
+    }
+    let findings = report.findings.iter();
+    let findings = findings.map(|finding| finding.message.clone());
+    list(to, "To look at", findings)?;
+    let missing = report.missing.iter().cloned();
+    list(
+        to,
+        "Missing from this report, so that sums are too low",
+        missing,
+    )?;
     writeln!(to, "\n{}", models(&report.models))?;
     totals(to, "By provider", &report.providers)?;
     totals(to, "By Region", &report.regions)?;
-    let unpriced = report.unpriced.iter();
-    let unpriced = unpriced.map(|id| format!("{id}: its price is not known"));
-    let findings = report.findings.iter().cloned();
-    list(to, "To look at", findings.chain(unpriced))?;
-    let missing = report.missing.iter().cloned();
-    list(to, "Missing from this report", missing)?;
+    if report.model.is_some() {
+        hours(report, to)?;
+    }
     let notes = report.notes.iter().map(|note| (*note).to_owned());
     list(to, "How to read it", notes)
 }
 
 fn summary(report: &Report, to: &mut String) -> fmt::Result {
-    let (window, total) = (&report.window, &report.total);
-    let (start, end) = (plain(window.start), plain(window.end));
-    writeln!(to, "Bedrock usage, {start} to {end} UTC\n")?;
-    let (calls, cost) = (grouped(total.invocations), cents(total.cost_usd));
+    let total = &report.total;
+    let of = report.model.as_ref();
+    let of = of.map_or(String::new(), |model| format!(" of {model}"));
+    writeln!(to, "Bedrock usage{of}, {}\n", span(report))?;
+    let (calls, cost) = (grouped(total.invocations), money(total.cost_usd));
     let (input, output) = (grouped(total.input_tokens), grouped(total.output_tokens));
-    let change = change(total);
+    let change = change(report);
     writeln!(
         to,
         "{calls} calls, {input} tokens in, {output} out, about {cost} USD{change}"
     )?;
-    let thirty_days = cents(report.thirty_days_usd);
-    writeln!(to, "At this rate thirty days cost {thirty_days} USD.")?;
+    match &report.month {
+        Some(month) => month_so_far(month, to)?,
+        None => {
+            let thirty_days = money(report.thirty_days_usd);
+            writeln!(to, "At this rate thirty days cost {thirty_days} USD.")?;
+        }
+    }
     let baseline = report.baseline.as_ref();
-    if let Some(baseline) = baseline.filter(|baseline| baseline.saved_usd.pico() > 0) {
-        let (there, saved) = (cents(baseline.cost_usd), cents(baseline.saved_usd));
+    if let Some(baseline) = baseline.filter(|baseline| baseline.saved_usd > Usd::ZERO) {
+        let (there, saved) = (money(baseline.cost_usd), money(baseline.saved_usd));
         let model = &baseline.model;
         writeln!(
             to,
             "The same prompts would cost {there} USD with {model} alone: {saved} USD are saved."
         )?;
+    }
+    Ok(())
+}
+
+fn month_so_far(month: &Month, to: &mut String) -> fmt::Result {
+    let name = month.first_day.strftime("%B");
+    let (spent, forecast) = (money(month.to_date_usd), money(month.forecast_usd));
+    write!(
+        to,
+        "{name} so far: {spent} USD; at its end about {forecast}"
+    )?;
+    if let (Some(budget), Some(used)) = (month.budget_usd, month.used_percent) {
+        write!(to, " of a budget of {} ({used} % used)", money(budget))?;
+    }
+    writeln!(to, ".")
+}
+
+/// Calls by hour, or by five minutes of a short window.
+fn hours(report: &Report, to: &mut String) -> fmt::Result {
+    let mut date = None;
+    for hour in &report.hours {
+        let time = Offset::UTC.to_datetime(hour.time);
+        if date.replace(time.date()) != Some(time.date()) {
+            writeln!(to, "\n{}", time.date())?;
+        }
+        let (hour, invocations) = (time.strftime("%H:%M"), hour.invocations);
+        writeln!(to, "{hour}: {invocations} invocations")?;
     }
     Ok(())
 }
@@ -99,14 +174,14 @@ fn models(rows: &[Row]) -> String {
         [
             row.model_id.clone(),
             row.region.clone(),
-            grouped(row.invocations),
-            grouped(row.input_tokens + row.cache_read_input_tokens + row.cache_write_input_tokens),
-            grouped(row.output_tokens),
+            grouped(row.counts.invocations),
+            grouped(row.counts.all_input()),
+            grouped(row.counts.output_tokens),
             ms(row.latency_ms),
             ms(row.latency_p99_ms),
-            grouped(row.client_errors + row.server_errors),
-            grouped(row.throttles),
-            row.cost_usd.map_or("unknown".into(), cents),
+            grouped(row.counts.client_errors + row.counts.server_errors),
+            grouped(row.counts.throttles),
+            row.counts.cost_usd.map_or("unknown".into(), cents),
         ]
     });
     let head = [
@@ -135,22 +210,44 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
     table.trim_fmt()
 }
 
-fn change(total: &Total) -> String {
+/// How much dearer it is than the window before, in brackets; nothing where that cost nothing.
+#[must_use]
+pub fn change(report: &Report) -> String {
+    let total = &report.total;
     let before = total.previous_cost_usd.pico();
     if before <= 0 {
         return String::new();
     }
     let percent = (total.cost_usd.pico() - before) * 100 / before;
-    format!(" ({percent:+} % on the window before)")
+    let before = match report.window.name.as_str() {
+        name @ ("day" | "week" | "month") => format!("the {name} before"),
+        _ => "as many hours before".to_owned(),
+    };
+    format!(" ({percent:+} % on {before})")
 }
 
-fn plain(time: jiff::Timestamp) -> String {
-    let text = time.to_string();
-    text.replace('T', " ").replace(":00Z", "")
+/// A moment in UTC, to the minute.
+#[must_use]
+pub fn plain(time: Timestamp) -> String {
+    let time = Offset::UTC.to_datetime(time);
+    time.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// To a cent, or to a hundredth of a cent where it is little.
+#[must_use]
+pub fn money(amount: Usd) -> String {
+    let cent = 10_000_000_000;
+    if amount.pico() < 1000 * cent {
+        return cents(amount);
+    }
+    let all = (amount.pico() + cent / 2) / cent;
+    let dollars = u64::try_from(all / 100).unwrap_or(u64::MAX);
+    format!("{}.{:02}", grouped(dollars), all % 100)
 }
 
 /// To a hundredth of a cent, which is enough to read.
-fn cents(amount: shared::usd::Usd) -> String {
+#[must_use]
+pub fn cents(amount: Usd) -> String {
     let hundredths = (amount.pico() + 50_000_000) / 100_000_000;
     format!(
         "{}.{:04}",
@@ -160,7 +257,8 @@ fn cents(amount: shared::usd::Usd) -> String {
 }
 
 /// A number with a comma after every third digit.
-fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -186,8 +284,10 @@ mod tests {
         ] {
             assert_eq!(grouped(number), text);
         }
-        let usd = |text| shared::usd::Usd::parse(text).unwrap();
+        let usd = |text| Usd::parse(text).unwrap();
         assert_eq!(cents(usd("1234.56789")), "1,234.5679");
         assert_eq!(cents(usd("0.00001")), "0.0000");
+        assert_eq!(money(usd("9.99999")), "10.0000");
+        assert_eq!(money(usd("1234.995")), "1,235.00");
     }
 }

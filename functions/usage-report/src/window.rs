@@ -1,4 +1,4 @@
-//! Which hours a report is about: from the event that asks for it, in UTC, aligned to what CloudWatch keeps.
+//! What a report is about: from the event that asks for it, in UTC, aligned to what CloudWatch keeps.
 //!
 //! No clock is read where the event says when it was made: the same event asks for the same report, however often it is delivered.
 
@@ -8,6 +8,8 @@ use jiff::{Span, Timestamp, ToSpan, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::figures::{COURSE, METRICS, Metric};
+
 /// CloudWatch keeps hourly figures for so long, and five-minute ones.
 const HOURLY_DAYS: i64 = 455;
 const FIVE_MINUTES_DAYS: i64 = 63;
@@ -15,6 +17,10 @@ const FIVE_MINUTES_DAYS: i64 = 63;
 const LATE: i64 = 3600;
 /// The longest window, in hours.
 const LONGEST_HOURS: i64 = 31 * 24;
+/// So many days before a window show what is usual.
+pub const USUAL_DAYS: i64 = 28;
+
+const DAY: i64 = 86_400;
 
 /// The hours of a report: from `start`, which is in it, to `end`, which is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +39,30 @@ pub struct Window {
     pub period: i32,
 }
 
+/// What an event asks for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The hours.
+    pub window: Window,
+    /// One model by any of its names, or one id; all if absent. Such a report is answered and not delivered.
+    pub model: Option<String>,
+    /// Deliver once more what has been delivered.
+    pub again: bool,
+}
+
+/// Figures to ask for: which, over which time, by which period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The figures.
+    pub metrics: &'static [Metric],
+    /// The first moment.
+    pub start: Timestamp,
+    /// The first moment that is not in it.
+    pub end: Timestamp,
+    /// Seconds of one figure.
+    pub period: i32,
+}
+
 /// What an event says: by hand, by EventBridge Scheduler with an input of its own or without, or by a rule.
 #[derive(Debug, Default, Deserialize)]
 struct Asked {
@@ -42,43 +72,57 @@ struct Asked {
     scheduled: Option<Timestamp>,
     /// When EventBridge made the event.
     time: Option<Timestamp>,
+    model: Option<String>,
+    #[serde(default)]
+    again: bool,
     /// An object in a rule's event, and a text that holds one in Scheduler's.
     detail: Option<Value>,
 }
 
-impl Window {
-    /// The window that an event asks for. `now` counts only where the event does not say when it was made.
+impl Order {
+    /// What an event asks for. `now` counts only where the event does not say when it was made.
     ///
     /// # Errors
     /// What is wrong with it, and what was wanted.
     pub fn of(event: &Value, now: Timestamp) -> Result<Self, String> {
         let asked = Asked::of(event)?;
+        Ok(Self {
+            model: asked.model.clone(),
+            again: asked.again,
+            window: Window::of(asked, now)?,
+        })
+    }
+}
+
+impl Window {
+    fn of(asked: Asked, now: Timestamp) -> Result<Self, String> {
         let made = asked.scheduled.or(asked.time).unwrap_or(now);
         let settled = made - LATE.seconds();
         if let Some(end) = asked.end.filter(|end| *end > made) {
             return Err(format!("end {end} lies in the future"));
         }
-        let name = asked.window.unwrap_or_else(|| "day".into());
+        let mut name = asked.window.unwrap_or_else(|| "day".into());
         let last = asked.end.unwrap_or(settled);
         let (start, end) = match name.as_str() {
             "day" => back(midnight(last), 1.day())?,
             "week" => back(midnight(last), 7.days())?,
             "month" => back(first_of_month(last)?, 1.month())?,
-            hours => {
-                let hours = whole_hours(hours)?;
+            duration => {
+                let hours = whole_hours(duration)?;
+                name = format!("PT{hours}H");
                 let end = Timestamp::from_second(last.as_second().div_euclid(3600) * 3600);
                 let end = end.map_err(|error| error.to_string())?;
                 (end - (hours * 3600).seconds(), end)
             }
         };
         let window = Self {
-            period: period(start, end, made),
+            period: course_period(start, end, made),
             name,
             start,
             end,
             made,
         };
-        let oldest = made - (HOURLY_DAYS * 86_400).seconds();
+        let oldest = window.oldest();
         if window.start < oldest {
             return Err(format!(
                 "{} lies before {oldest}, and CloudWatch keeps figures for {HOURLY_DAYS} days only",
@@ -86,6 +130,64 @@ impl Window {
             ));
         }
         Ok(window)
+    }
+
+    /// Before this CloudWatch has nothing.
+    fn oldest(&self) -> Timestamp {
+        self.made - (HOURLY_DAYS * DAY).seconds()
+    }
+
+    /// Whether it is made of whole days.
+    #[must_use]
+    pub fn is_days(&self) -> bool {
+        let at_midnight = |time: Timestamp| time.as_second() % DAY == 0;
+        at_midnight(self.start) && at_midnight(self.end)
+    }
+
+    /// Its last day.
+    #[must_use]
+    pub fn last_day(&self) -> Date {
+        day(self.end - 1.second())
+    }
+
+    /// Whether a moment is in it.
+    #[must_use]
+    pub fn holds(&self, time: Timestamp) -> bool {
+        (self.start..self.end).contains(&time)
+    }
+
+    /// What to ask CloudWatch for. First everything by sum: of the window, of the one before it and, where it is of days, of what
+    /// shows what is usual and of its month. Then what is drawn over time, of the window alone.
+    ///
+    /// Sums of days are a twenty-fourth of those of hours, and the percentiles of a day are exact.
+    ///
+    /// # Errors
+    /// Beyond the calendar.
+    pub fn plans(&self) -> Result<[Plan; 2], String> {
+        let mut start = self.previous()?.start;
+        let mut period = self.period;
+        if self.is_days() {
+            period = 86_400;
+            let month = at(self.last_day().first_of_month())?;
+            let usual = self.start - (USUAL_DAYS * DAY).seconds();
+            let oldest = at(day(self.oldest() + DAY.seconds()))?;
+            start = start.min(month).min(usual).max(oldest);
+        }
+        let end = self.end;
+        Ok([
+            Plan {
+                metrics: &METRICS,
+                start,
+                end,
+                period,
+            },
+            Plan {
+                metrics: &COURSE,
+                start: self.start,
+                end,
+                period: self.period,
+            },
+        ])
     }
 
     /// The window before this one: as long, or the month before.
@@ -107,10 +209,16 @@ impl Window {
         })
     }
 
-    /// A name that is the same for the same window.
+    /// A path that is the same for the same window, such as `day/2026-11-23` or `PT6H/2026-11-24T0500Z`.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}_{}", self.start, self.end).replace(':', "")
+        let start = Offset::UTC.to_datetime(self.start);
+        let start = if self.is_days() {
+            start.date().to_string()
+        } else {
+            start.strftime("%Y-%m-%dT%H%MZ").to_string()
+        };
+        format!("{}/{start}", self.name)
     }
 }
 
@@ -142,12 +250,16 @@ impl Asked {
             end: outer.end.or(inner.end),
             scheduled: outer.scheduled.or(inner.scheduled),
             time,
+            model: outer.model.or(inner.model),
+            again: outer.again || inner.again,
             detail: None,
         })
     }
 }
 
-fn day(time: Timestamp) -> Date {
+/// The day of a moment, in UTC.
+#[must_use]
+pub fn day(time: Timestamp) -> Date {
     Offset::UTC.to_datetime(time).date()
 }
 
@@ -192,7 +304,7 @@ fn whole_hours(text: &str) -> Result<i64, String> {
 }
 
 /// Hourly figures; of a few hours those of five minutes, while CloudWatch has them.
-fn period(start: Timestamp, end: Timestamp, made: Timestamp) -> i32 {
+fn course_period(start: Timestamp, end: Timestamp, made: Timestamp) -> i32 {
     let hours = (end.as_second() - start.as_second()) / 3600;
     // The window before it is asked for in the same way.
     let oldest = 2 * start.as_second() - end.as_second();
@@ -209,7 +321,7 @@ mod tests {
     const NOW: &str = "2026-11-24T12:34:56Z";
 
     fn window(event: &Value) -> Result<(String, String, i32), String> {
-        let window = Window::of(event, NOW.parse().unwrap())?;
+        let window = Order::of(event, NOW.parse().unwrap())?.window;
         Ok((
             window.start.to_string(),
             window.end.to_string(),
@@ -323,12 +435,59 @@ mod tests {
 
     #[test]
     fn the_window_before_is_as_long_or_the_month_before() {
-        let of = |event: Value| Window::of(&event, NOW.parse().unwrap()).unwrap();
+        let of = |event: Value| Order::of(&event, NOW.parse().unwrap()).unwrap().window;
         let before = of(json!({ "window": "month" })).previous().unwrap();
         assert_eq!(before.start.to_string(), "2026-09-01T00:00:00Z");
         assert_eq!(before.end.to_string(), "2026-10-01T00:00:00Z");
         let before = of(json!({ "window": "PT6H" })).previous().unwrap();
         assert_eq!(before.start.to_string(), "2026-11-23T23:00:00Z");
-        assert_eq!(of(json!({})).key(), "2026-11-23T000000Z_2026-11-24T000000Z");
+        for (event, key) in [
+            (json!({}), "day/2026-11-23"),
+            (json!({ "window": "6 hours" }), "PT6H/2026-11-24T0500Z"),
+            (json!({ "window": "P2D" }), "PT48H/2026-11-22T1100Z"),
+        ] {
+            assert_eq!(of(event).key(), key);
+        }
+    }
+
+    #[test]
+    fn days_are_asked_for_by_day_with_what_is_usual_and_their_month() {
+        let plans = |event: Value| {
+            let order = Order::of(&event, NOW.parse().unwrap()).unwrap();
+            let plans = order.window.plans().unwrap();
+            plans.map(|plan| format!("{} {} {}", plan.start, plan.end, plan.period))
+        };
+        for (event, sums, course) in [
+            (
+                json!({}),
+                "2026-10-26T00:00:00Z 2026-11-24T00:00:00Z 86400",
+                "2026-11-23T00:00:00Z 2026-11-24T00:00:00Z 3600",
+            ),
+            (
+                json!({ "window": "month" }),
+                "2026-09-01T00:00:00Z 2026-11-01T00:00:00Z 86400",
+                "2026-10-01T00:00:00Z 2026-11-01T00:00:00Z 3600",
+            ),
+            (
+                json!({ "window": "PT6H" }),
+                "2026-11-23T23:00:00Z 2026-11-24T11:00:00Z 300",
+                "2026-11-24T05:00:00Z 2026-11-24T11:00:00Z 300",
+            ),
+            // As far back as CloudWatch goes.
+            (
+                json!({ "end": "2025-09-05T00:00:00Z" }),
+                "2025-08-27T00:00:00Z 2025-09-05T00:00:00Z 86400",
+                "2025-09-04T00:00:00Z 2025-09-05T00:00:00Z 3600",
+            ),
+        ] {
+            assert_eq!(plans(event), [sums, course]);
+        }
+    }
+
+    #[test]
+    fn an_event_may_name_a_model_and_ask_again() {
+        let event = json!({ "detail": "{\"model\": \"haiku\", \"again\": true}" });
+        let order = Order::of(&event, NOW.parse().unwrap()).unwrap();
+        assert_eq!((order.model.as_deref(), order.again), (Some("haiku"), true));
     }
 }

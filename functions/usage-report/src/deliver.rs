@@ -1,0 +1,268 @@
+//! The report on its way: files into a bucket, the text to a topic, metrics into the log.
+//!
+//! EventBridge delivers an event at least once, and Lambda tries a failed one again. So the files' names are those of the window,
+//! and what a channel has delivered is marked beside them: a retry delivers only what is missing.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use aws_config::BehaviorVersion;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
+use shared::catalog::arn_region;
+
+use crate::report::Report;
+use crate::text::{grouped, money, span, text};
+use crate::{metrics, page, rows};
+
+/// A message of SNS has 256 KiB, its subject 100 characters.
+const LONGEST_MESSAGE: usize = 250_000;
+const LONGEST_SUBJECT: usize = 100;
+
+/// Where reports go.
+#[derive(Debug, Default)]
+pub struct Outlets {
+    /// A bucket for the files, and the marks of what has been delivered.
+    pub bucket: Option<Bucket>,
+    /// A topic for the text.
+    pub topic: Option<Topic>,
+    /// CloudWatch namespace of the metrics.
+    pub namespace: Option<String>,
+    /// What this instance has delivered, should the marks be out of reach.
+    pub delivered: Mutex<BTreeSet<String>>,
+}
+
+/// A bucket of S3.
+#[derive(Debug)]
+pub struct Bucket {
+    client: aws_sdk_s3::Client,
+    name: String,
+    region: String,
+}
+
+/// A topic of SNS.
+#[derive(Debug)]
+pub struct Topic {
+    client: aws_sdk_sns::Client,
+    arn: String,
+}
+
+/// A way to the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Channel {
+    Files,
+    Mail,
+    Metrics,
+}
+
+impl Channel {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Mail => "mail",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+impl Outlets {
+    /// The outlets that are set: `REPORT_BUCKET`, `REPORT_TOPIC_ARN`, and the namespace of the metrics.
+    ///
+    /// # Errors
+    /// A sentence that names the variable, its value and what was wanted.
+    pub async fn new(
+        namespace: Option<String>,
+        home: &str,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+        let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        let bucket = lookup("REPORT_BUCKET").map(|name| Bucket {
+            client: aws_sdk_s3::Client::new(&config),
+            name,
+            region: home.to_owned(),
+        });
+        let topic = lookup("REPORT_TOPIC_ARN").map(|arn| {
+            let region = arn_region(&arn).filter(|_| arn.contains(":sns:"));
+            let region = region.ok_or(format!(
+                "REPORT_TOPIC_ARN is {arn:?}, which is not the ARN of an SNS topic"
+            ))?;
+            let region = aws_sdk_sns::config::Region::new(region.to_owned());
+            let there = aws_sdk_sns::config::Builder::from(&config).region(region);
+            let client = aws_sdk_sns::Client::from_conf(there.build());
+            Ok::<_, String>(Topic { client, arn })
+        });
+        Ok(Self {
+            bucket,
+            topic: topic.transpose()?,
+            namespace,
+            delivered: Mutex::default(),
+        })
+    }
+
+    /// Delivers a report by every channel that has not delivered it before, or by all of them `again`.
+    ///
+    /// # Errors
+    /// What could not be delivered and why, after everything else was.
+    pub async fn deliver(&self, report: &Report, again: bool) -> Result<Vec<&'static str>, String> {
+        let key = report.window.key();
+        let (mut delivered, mut failed) = (Vec::new(), Vec::new());
+        for channel in [Channel::Files, Channel::Mail, Channel::Metrics] {
+            let mark = format!("{key}/.delivered/{}", channel.name());
+            if !self.has(channel, report) || (!again && self.is_delivered(&mark).await) {
+                continue;
+            }
+            match self.send(channel, report, &key).await {
+                Ok(()) => {
+                    self.mark(mark).await;
+                    delivered.push(channel.name());
+                }
+                Err(error) => failed.push(format!("{}: {error}", channel.name())),
+            }
+        }
+        if failed.is_empty() {
+            Ok(delivered)
+        } else {
+            Err(format!("not delivered: {}", failed.join("; ")))
+        }
+    }
+
+    /// Metrics cannot say that figures are missing, and must not end an alarm by that.
+    fn has(&self, channel: Channel, report: &Report) -> bool {
+        match channel {
+            Channel::Files => self.bucket.is_some(),
+            Channel::Mail => self.topic.is_some(),
+            Channel::Metrics => self.namespace.is_some() && !report.is_incomplete(),
+        }
+    }
+
+    async fn send(&self, channel: Channel, report: &Report, key: &str) -> Result<(), String> {
+        match (channel, &self.bucket, &self.topic, &self.namespace) {
+            (Channel::Files, Some(bucket), ..) => bucket.put_files(report, key).await,
+            (Channel::Mail, _, Some(topic), _) => {
+                let link = self.bucket.as_ref().map(|bucket| bucket.link(key));
+                topic.publish(report, link.as_deref()).await
+            }
+            (Channel::Metrics, _, _, Some(namespace)) => {
+                metrics::emit(report, namespace).map_err(|error| error.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Without a bucket there are no marks, and nothing is known of other instances. Where marks cannot be read, a report twice is
+    /// better than none.
+    async fn is_delivered(&self, mark: &str) -> bool {
+        if self.remembered().contains(mark) {
+            return true;
+        }
+        let Some(bucket) = &self.bucket else {
+            return false;
+        };
+        let head = bucket.client.head_object();
+        let head = head.bucket(&bucket.name).key(mark).send().await;
+        head.is_ok()
+    }
+
+    async fn mark(&self, mark: String) {
+        if let Some(bucket) = &self.bucket
+            && let Err(error) = bucket.put(&mark, "text/plain", String::new()).await
+        {
+            tracing::warn!(mark, "delivered, but not marked so: {error}");
+        }
+        self.remembered().insert(mark);
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.delivered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bucket {
+    async fn put_files(&self, report: &Report, key: &str) -> Result<(), String> {
+        let page = page::page(report).map_err(|error| format!("the page: {error}"))?;
+        let rows = rows::csv(report).map_err(|error| format!("the rows: {error}"))?;
+        let json = serde_json::to_string(report).map_err(|error| error.to_string())?;
+        let link = self.link(key);
+        for (name, content_type, body) in [
+            ("report.html", "text/html; charset=utf-8", page),
+            ("report.json", "application/json", json),
+            ("report.csv", "text/csv; charset=utf-8", rows),
+            (
+                "report.txt",
+                "text/plain; charset=utf-8",
+                text(report, Some(&link)),
+            ),
+        ] {
+            self.put(&format!("{key}/{name}"), content_type, body)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, key: &str, content_type: &str, body: String) -> Result<(), String> {
+        let put = self.client.put_object().bucket(&self.name).key(key);
+        let put = put
+            .content_type(content_type)
+            .body(body.into_bytes().into());
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("s3://{}/{key}: {}", self.name, told(&error))),
+        }
+    }
+
+    /// The page in the console of S3, which asks for a login. A link that is signed by the function's role would end with its session.
+    fn link(&self, key: &str) -> String {
+        let (region, name) = (&self.region, &self.name);
+        let console = match region.split('-').next() {
+            Some("cn") => "console.amazonaws.cn".to_owned(),
+            Some("us") if region.starts_with("us-gov-") => {
+                "console.amazonaws-us-gov.com".to_owned()
+            }
+            _ => format!("{region}.console.aws.amazon.com"),
+        };
+        format!("https://{console}/s3/object/{name}?region={region}&prefix={key}/report.html")
+    }
+}
+
+impl Topic {
+    async fn publish(&self, report: &Report, link: Option<&str>) -> Result<(), String> {
+        let mut message = text(report, link);
+        if message.len() > LONGEST_MESSAGE {
+            message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+            message += "\n... the rest is in report.txt\n";
+        }
+        let publish = self.client.publish().topic_arn(&self.arn);
+        let publish = publish.subject(subject(report)).message(message);
+        match publish.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(told(&error)),
+        }
+    }
+}
+
+/// SNS takes ASCII in a subject, and no control characters.
+fn subject(report: &Report) -> String {
+    let (span, total) = (span(report), &report.total);
+    let (calls, cost) = (grouped(total.invocations), money(total.cost_usd));
+    let more = match (report.is_incomplete(), report.findings.len()) {
+        (true, _) => ", figures are missing",
+        (false, 0) => "",
+        (false, _) => ", something to look at",
+    };
+    let subject = format!("Bedrock usage {span}: about {cost} USD, {calls} calls{more}");
+    subject.chars().take(LONGEST_SUBJECT).collect()
+}
+
+/// The service's own name for what went wrong, or what kept it from being asked.
+fn told<E>(error: &E) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code} ({message})"),
+        (Some(code), None) => code.to_owned(),
+        _ => DisplayErrorContext(error).to_string(),
+    }
+}
