@@ -170,18 +170,18 @@ impl From<Failure> for Diagnostic {
     }
 }
 
-/// Makes the report that an event asks for, and delivers it; one of a single model is only answered.
+/// Makes the report that an event asks for, and delivers it unless it is only to be answered.
 ///
 /// # Errors
 /// What is wrong with the event, or what could not be delivered.
 pub async fn answer(app: &App, outlets: &Outlets, event: &Value) -> Result<Answer, Failure> {
     let invalid = |error| Failure("InvalidEvent", error);
     let order = Order::of(event, now()).map_err(invalid)?;
-    let again = order.again;
+    let (deliver, again) = (order.deliver, order.again);
     let tell = |what: String| tracing::debug!("{what}");
     let mut report = app.make(order, &tell).await.map_err(invalid)?;
     tracing::info!(missing = report.missing.len(), "{}", headline(&report));
-    let delivered = if report.model.is_none() {
+    let delivered = if deliver {
         let delivered = outlets.deliver(&report, again).await;
         delivered.map_err(|error| Failure("NotDelivered", error))?
     } else {

@@ -1,6 +1,8 @@
 //! The report as a page: one file with its charts in it, no script, light and dark, for a desk and a phone.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
@@ -155,68 +157,43 @@ fn charts(report: &Report) -> Result<Markup, Failure> {
     })
 }
 
+/// Costs of a model by step.
+type Costs<'r> = (&'r str, BTreeMap<Timestamp, Usd>);
+
 /// Cost by day and model; before the window, too, where it is of days.
 fn costs(report: &Report) -> Result<Markup, Failure> {
     let window = &report.window;
     let by_day = window.is_days();
-    let step = |time: Timestamp| if by_day { time } else { hour(time) };
-    let mut models: BTreeMap<&str, BTreeMap<Timestamp, Usd>> = BTreeMap::new();
-    for row in &report.models {
-        let costs = models.entry(&row.model).or_default();
-        let shown = row
-            .costs
-            .iter()
-            .filter(|(time, _)| by_day || window.holds(**time));
-        for (time, cost) in shown {
-            let sum = costs.entry(step(*time)).or_default();
-            *sum = *sum + *cost;
-        }
-    }
-    let mut models: Vec<_> = models.into_iter().collect();
-    models.sort_by_cached_key(|(_, costs)| std::cmp::Reverse(costs.values().copied().sum::<Usd>()));
-    let first = models
-        .iter()
-        .filter_map(|(_, costs)| costs.keys().next())
-        .min();
-    let first = first.copied().unwrap_or(window.start).min(window.start);
+    let models = costs_by_model(report, by_day);
+    let first = models.iter().filter_map(|(_, costs)| costs.keys().next());
+    let first = first
+        .min()
+        .map_or(window.start, |first| *first.min(&window.start));
     let times = steps(first, window.end, if by_day { 86_400 } else { 3600 });
-    let series = |costs: &[(&str, BTreeMap<Timestamp, Usd>)]| -> Vec<f64> {
-        let cost = |time| {
-            costs
-                .iter()
-                .filter_map(|(_, costs)| costs.get(time))
-                .copied()
-                .sum()
-        };
-        times.iter().map(|time| dollars(cost(time))).collect()
-    };
     let (own, others) = models.split_at(models.len().min(SERIES));
     let mut stacks: Vec<_> = own
         .iter()
-        .map(|costs| series(std::slice::from_ref(costs)))
+        .map(|costs| stack(slice::from_ref(costs), &times))
         .collect();
-    let mut legend: Vec<_> = COLOURS
-        .iter()
-        .copied()
-        .zip(own.iter().map(|(name, _)| (*name).to_owned()))
-        .collect();
-    if !others.is_empty() {
-        stacks.push(series(others));
-        let name = match others {
-            [(only, _)] => (*only).to_owned(),
-            _ => format!("{} others", others.len()),
+    let names = own.iter().map(|(name, _)| (*name).to_owned());
+    let mut legend: Vec<_> = COLOURS.into_iter().zip(names).collect();
+    if let Some((only, _)) = others.first() {
+        stacks.push(stack(others, &times));
+        let name = match others.len() {
+            1 => (*only).to_owned(),
+            many => format!("{many} others"),
         };
-        legend.push((COLOURS[SERIES], name));
+        legend.extend(COLOURS.last().map(|colour| (*colour, name)));
     }
     let before = times.iter().filter(|time| **time < window.start).count();
-    let words = if before > 0 {
-        "USD by model; paler before the window"
-    } else {
-        "USD by model"
+    let words = match before {
+        0 => "USD by model",
+        _ => "USD by model; paler before the window",
     };
+    let ticks = ticks(&times);
     let chart = Bars {
         stacks,
-        ticks: ticks(&times),
+        ticks,
         before,
         unit: "USD",
     };
@@ -226,6 +203,33 @@ fn costs(report: &Report) -> Result<Markup, Failure> {
         "Cost per hour"
     };
     Ok(figure(title, words, &legend, bars(&chart)?))
+}
+
+/// The dearest model first.
+fn costs_by_model(report: &Report, by_day: bool) -> Vec<Costs<'_>> {
+    let mut models: BTreeMap<&str, BTreeMap<Timestamp, Usd>> = BTreeMap::new();
+    for row in &report.models {
+        let costs = models.entry(&row.model).or_default();
+        for (time, cost) in &row.costs {
+            if by_day || report.window.holds(*time) {
+                let step = if by_day { *time } else { hour(*time) };
+                let sum = costs.entry(step).or_default();
+                *sum = *sum + *cost;
+            }
+        }
+    }
+    let mut models: Vec<_> = models.into_iter().collect();
+    models.sort_by_cached_key(|(_, costs)| Reverse(costs.values().copied().sum::<Usd>()));
+    models
+}
+
+/// The costs of some models together.
+fn stack(models: &[Costs<'_>], times: &[Timestamp]) -> Vec<f64> {
+    let cost = |time: &Timestamp| {
+        let costs = models.iter().filter_map(|(_, costs)| costs.get(time));
+        dollars(costs.copied().sum())
+    };
+    times.iter().map(cost).collect()
 }
 
 fn calls(report: &Report) -> Result<Markup, Failure> {
@@ -260,7 +264,7 @@ fn latencies(report: &Report) -> Result<Markup, Failure> {
     let times = steps(window.start, window.end, i64::from(window.period));
     let mut rows: Vec<&Row> = report.models.iter().collect();
     rows.retain(|row| row.course.contains_key(&Metric::LatencyP50));
-    rows.sort_by_key(|row| std::cmp::Reverse(row.counts.invocations));
+    rows.sort_by_key(|row| Reverse(row.counts.invocations));
     let percentiles = [Metric::LatencyP50, Metric::LatencyP90, Metric::LatencyP99];
     let mut figures = Vec::new();
     for row in rows.into_iter().take(LATENCIES) {

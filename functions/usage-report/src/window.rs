@@ -44,8 +44,10 @@ pub struct Window {
 pub struct Order {
     /// The hours.
     pub window: Window,
-    /// One model by any of its names, or one id; all if absent. Such a report is answered and not delivered.
+    /// One model by any of its names, or one id; all if absent. Such a report is only answered.
     pub model: Option<String>,
+    /// Deliver it; otherwise it is only answered.
+    pub deliver: bool,
     /// Deliver once more what has been delivered.
     pub again: bool,
 }
@@ -73,8 +75,8 @@ struct Asked {
     /// When EventBridge made the event.
     time: Option<Timestamp>,
     model: Option<String>,
-    #[serde(default)]
-    again: bool,
+    deliver: Option<bool>,
+    again: Option<bool>,
     /// An object in a rule's event, and a text that holds one in Scheduler's.
     detail: Option<Value>,
 }
@@ -87,8 +89,9 @@ impl Order {
     pub fn of(event: &Value, now: Timestamp) -> Result<Self, String> {
         let asked = Asked::of(event)?;
         Ok(Self {
+            deliver: asked.model.is_none() && asked.deliver.unwrap_or(true),
+            again: asked.again.unwrap_or(false),
             model: asked.model.clone(),
-            again: asked.again,
             window: Window::of(asked, now)?,
         })
     }
@@ -251,7 +254,8 @@ impl Asked {
             scheduled: outer.scheduled.or(inner.scheduled),
             time,
             model: outer.model.or(inner.model),
-            again: outer.again || inner.again,
+            deliver: outer.deliver.or(inner.deliver),
+            again: outer.again.or(inner.again),
             detail: None,
         })
     }
@@ -489,5 +493,8 @@ mod tests {
         let event = json!({ "detail": "{\"model\": \"haiku\", \"again\": true}" });
         let order = Order::of(&event, NOW.parse().unwrap()).unwrap();
         assert_eq!((order.model.as_deref(), order.again), (Some("haiku"), true));
+        assert!(!order.deliver, "a view is no report");
+        let order = |event| Order::of(&event, NOW.parse().unwrap()).unwrap();
+        assert!(order(json!({})).deliver && !order(json!({ "deliver": false })).deliver);
     }
 }
