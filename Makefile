@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers fuzz load soak catalog catalog-check bench build size validate deny deploy
+.PHONY: run check test openapi peers page fuzz load soak catalog catalog-check bench build size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -25,6 +25,12 @@ peers: $(TOOLS)/peers/bin/ministack
 	$(TOOLS)/peers/bin/python tests/peers/converse.py target/debug/local
 	$(TOOLS)/peers/bin/python tests/peers/embeddings.py target/debug/local
 	$(TOOLS)/peers/bin/python tests/peers/report.py target/debug/local
+
+# The report's page in a headless Chromium, on a desk and on a phone; needs Debian's package chromium, or one at /usr/bin/chromium.
+# Leaves pictures to look at in target/usage-report.
+page: $(TOOLS)/page/bin/playwright
+	cargo build
+	$(TOOLS)/page/bin/python tests/peers/page.py target/debug/local
 
 # The API against its own OpenAPI document: thousands of good and bad requests, no server error and no undocumented answer.
 fuzz: $(TOOLS)/fuzz/bin/schemathesis
@@ -96,6 +102,10 @@ $(TOOLS)/peers/bin/ministack:
 	python3 -m venv $(TOOLS)/peers
 	$(TOOLS)/peers/bin/pip install --quiet boto3==1.44.8 openai==3.57.0 cbor2==6.3.0 defusedxml graphql-core hypercorn jsonata-python pyyaml
 	$(TOOLS)/peers/bin/pip install --quiet --no-deps ministack==1.5.33
+
+$(TOOLS)/page/bin/playwright:
+	python3 -m venv $(TOOLS)/page
+	$(TOOLS)/page/bin/pip install --quiet playwright==1.65.2
 
 $(TOOLS)/fuzz/bin/schemathesis:
 	python3 -m venv $(TOOLS)/fuzz

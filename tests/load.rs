@@ -1,5 +1,5 @@
 //! The real bootstrap under load, over loopback: `make load`, and `make soak` for what takes minutes; `-- vectors` for the
-//! embeddings alone.
+//! embeddings alone, `-- report` for the usage report.
 //!
 //! It prints what it measures, and ends with an error when an answer is wrong or something leaks.
 #![allow(
@@ -33,13 +33,58 @@ async fn main() {
         a_slow_answer().await;
     } else if std::env::args().any(|argument| argument == "vectors") {
         vectors().await;
+    } else if std::env::args().any(|argument| argument == "report") {
+        report().await;
     } else {
         latencies().await;
         a_throttled_first_candidate().await;
         first_pieces().await;
         faults().await;
         vectors().await;
+        report().await;
     }
+}
+
+/// The month of 120 models that were called every hour, and the month before: calls to CloudWatch, time, memory.
+async fn report() {
+    const HOURS: u64 = 61 * 24;
+    let september = 1_788_220_800;
+    let lambda = Lambda::usage_report(&[]).await;
+    lambda.invoke(r#"{"window":"PT1H"}"#).await;
+    let idle = lambda.peak_kb();
+    let figures = &lambda.bedrock.figures;
+    for number in 0..120u64 {
+        let id = format!("us.vendor.model-{number:03}");
+        for hour in 0..HOURS {
+            for name in [
+                "Invocations",
+                "InputTokenCount",
+                "OutputTokenCount",
+                "CacheReadInputTokens",
+                "CacheWriteInputTokens",
+                "InvocationLatency",
+                "TimeToFirstToken",
+                "InvocationClientErrors",
+                "InvocationServerErrors",
+                "InvocationThrottles",
+                "LegacyModelInvocations",
+            ] {
+                figures.record("us-east-1", &id, name, september + hour * 3600, 7.0);
+            }
+        }
+    }
+    let began = Instant::now();
+    let answer = lambda
+        .invoke(r#"{"window":"month","scheduled":"2026-11-01T06:15:00Z"}"#)
+        .await;
+    let time = began.elapsed();
+    assert_eq!(answer["missing"], json!([]));
+    assert_eq!(answer["total"]["invocations"], 120 * 31 * 24 * 7);
+    println!(
+        "report of 120 models, 15 sums and 4 courses each, 31 days: {} calls to CloudWatch, {time:.1?}, {} KB at most ({idle} before)",
+        answer["calls"],
+        lambda.peak_kb()
+    );
 }
 
 /// A thousand texts at 50 ms a call and one throttle in twenty, against one after the other; and the memory of a long answer.
