@@ -221,3 +221,44 @@ async fn a_stranger_s_id_does_no_harm_to_page_mail_and_rows() {
     );
     assert!(outlets.mails.lock().unwrap()[0].0.is_ascii());
 }
+
+#[tokio::test]
+async fn what_was_incomplete_is_made_up_for_and_a_used_up_budget_is_told_all_the_same() {
+    let outlets = Arc::new(Outlets::default());
+    let variables = [
+        ("REPORT_REGIONS", "us-east-1,us-west-2"),
+        ("MONTHLY_BUDGET_USD", "0.20"),
+    ];
+    let figures = Arc::default();
+    let fails: crate::aws::Answer =
+        |_, region| (region == "us-west-2").then(|| crate::aws::cbor(500, Vec::new()));
+    let address = crate::aws::cloudwatch(&figures, fails).await;
+    figures.record("us-east-1", HAIKU, "Invocations", NOON, 200.0);
+    figures.record("us-east-1", HAIKU, "InputTokenCount", NOON, 2_000_000.0);
+    let broken = [&variables[..], &[("CLOUDWATCH_ENDPOINT", address.as_str())]].concat();
+    let lambda = function(&outlets, &broken).await;
+    let answer = lambda.invoke(&event("report-schedule")).await;
+    assert_eq!(
+        answer["delivered"],
+        json!(["files", "mail", "metrics"]),
+        "{answer}"
+    );
+    assert!(
+        outlets.mails.lock().unwrap()[0]
+            .0
+            .ends_with("figures are missing, something to look at")
+    );
+    let [only] = lambda.metrics().try_into().unwrap();
+    assert_eq!(
+        (&only["BudgetUsedPercent"], only.get("ForecastCostUsd")),
+        (&json!(110.0), None)
+    );
+    assert_eq!(
+        lambda.invoke(&event("report-schedule")).await["delivered"],
+        json!([])
+    );
+    // The next one can read everything.
+    let lambda = function(&outlets, &variables).await;
+    let answer = lambda.invoke(&event("report-schedule")).await;
+    assert_eq!(answer["delivered"], json!(["files", "mail", "metrics"]));
+}

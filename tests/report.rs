@@ -175,12 +175,16 @@ async fn what_cannot_be_had_is_said() {
     // Nobody is there.
     let lambda = Lambda::usage_report(&[("CLOUDWATCH_ENDPOINT", "http://127.0.0.1:9")]).await;
     let report = lambda.invoke(&event("report-schedule")).await;
+    let missing = report["missing"].as_array().unwrap();
     assert_eq!(
-        report["missing"],
-        json!([
-            "us-east-1: models could not be listed (no answer)",
-            "us-east-1: whether 150 more models were called (no answer)"
-        ])
+        missing[0],
+        "us-east-1: models could not be listed (no answer)"
+    );
+    let second = missing[1].as_str().unwrap();
+    assert!(
+        second.contains(" figures of ai21.jamba-1-5-large-v1:0 to ")
+            && second.ends_with("by name (no answer)"),
+        "{second}"
     );
     // Throttled, by a recorded answer.
     let report = disturbed(&[], |operation, _| {
@@ -191,7 +195,7 @@ async fn what_cannot_be_had_is_said() {
         report["missing"][1]
             .as_str()
             .unwrap()
-            .contains("figures (ThrottlingException)"),
+            .contains(&format!("15 figures of {HAIKU} (ThrottlingException)")),
         "{report}"
     );
     // Not allowed.
@@ -293,19 +297,49 @@ async fn many_models_take_few_calls_and_old_windows_are_not_empty() {
     );
     // Four lists of a page, one look for models too old to be listed, 120 models of 15 sums each at 500 a call, and their course.
     assert_eq!(report["calls"], 4 + 1 + 4 + 1, "{report}");
-    // What is too old to be listed is found by the catalog's ids.
-    lambda.bedrock.figures.record(
-        "us-east-1",
-        "amazon.nova-lite-v1:0",
-        "Invocations",
-        DAY - 120 * 86_400,
-        5.0,
-    );
-    let old = json!({ "window": "day", "end": "2026-07-26T00:00:00Z", "scheduled": "2026-11-23T06:15:00Z" });
-    let report = lambda.invoke(&old.to_string()).await;
+}
+
+#[tokio::test]
+async fn what_is_too_old_to_be_listed_is_found_by_name() {
+    let arn = "arn:aws:bedrock:us-east-1:1:application-inference-profile/p";
+    let arns = format!("{arn}=us.anthropic.claude-haiku-5-5");
+    let lambda = Lambda::usage_report(&[("MODEL_ARNS", &arns)]).await;
+    let figures = &lambda.bedrock.figures;
+    figures
+        .listed_since
+        .store(DAY - 13 * 86_400, Ordering::Relaxed);
+    for id in [arn, "amazon.nova-lite-v1:0"] {
+        figures.record("us-east-1", id, "Invocations", DAY - 20 * 86_400, 5.0);
+        figures.record(
+            "us-east-1",
+            id,
+            "InputTokenCount",
+            DAY - 20 * 86_400,
+            1_000_000.0,
+        );
+    }
+    // The month so far has both, though the day has neither.
+    let report = lambda.invoke(&event("report-schedule")).await;
+    assert_eq!(report["models"], json!([]), "{report}");
+    assert_eq!(report["month"]["toDateUsd"].to_string(), "0.17", "{report}");
+    let day = json!({ "end": "2026-11-03T00:00:00Z", "scheduled": "2026-11-23T06:15:00Z", "deliver": false });
+    let report = lambda.invoke(&day.to_string()).await;
     assert_eq!(
-        report["models"][0]["modelId"],
-        Value::from("amazon.nova-lite-v1:0"),
-        "{report}"
+        (
+            &report["total"]["invocations"],
+            report["total"]["costUsd"].to_string()
+        ),
+        (&json!(10), "0.17".into())
     );
+}
+
+#[tokio::test]
+async fn a_region_that_is_named_twice_counts_once() {
+    let lambda = Lambda::usage_report(&[("REPORT_REGIONS", "us-east-1, us-east-1,")]).await;
+    lambda
+        .bedrock
+        .figures
+        .record("us-east-1", HAIKU, "Invocations", DAY, 3.0);
+    let report = lambda.invoke(&event("report-schedule")).await;
+    assert_eq!(report["total"]["invocations"], 3);
 }

@@ -4,6 +4,7 @@
 //! calls in several dimension sets, and no figure where nothing happened.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -26,12 +27,16 @@ type Place = (String, String, String);
 
 /// The figures: by place, and there by minute since 1970.
 #[derive(Debug, Default)]
-pub struct CloudWatch(Mutex<BTreeMap<Place, BTreeMap<u64, Vec<f64>>>>);
+pub struct CloudWatch {
+    figures: Mutex<BTreeMap<Place, BTreeMap<u64, Vec<f64>>>>,
+    /// What has had no figure since is not listed, in seconds since 1970; the real one lists two weeks.
+    pub listed_since: AtomicU64,
+}
 
 impl CloudWatch {
     /// Notes a value of a figure.
     pub fn record(&self, region: &str, id: &str, name: &str, seconds: u64, value: f64) {
-        let mut figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (region.to_owned(), id.to_owned(), name.to_owned());
         let minutes = figures.entry(place).or_default();
         minutes.entry(seconds / 60).or_default().push(value);
@@ -120,7 +125,7 @@ impl CloudWatch {
     }
 
     fn values(&self, place: &Place, from: u64, to: u64, period: u64) -> BTreeMap<u64, Vec<f64>> {
-        let figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         let mut periods: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         let minutes = figures.get(place).into_iter().flatten();
         for (minute, values) in minutes.filter(|(minute, _)| (from..to).contains(&(**minute * 60)))
@@ -132,11 +137,13 @@ impl CloudWatch {
     }
 
     fn places(&self, region: &str, name: Option<&str>) -> Vec<Place> {
-        let figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = figures
-            .keys()
-            .filter(|(there, _, named)| there == region && name.is_none_or(|name| name == named));
-        here.cloned().collect()
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = self.listed_since.load(Ordering::Relaxed) / 60;
+        let listed = figures.iter().filter(|((there, _, named), minutes)| {
+            let is_recent = minutes.range(since..).next().is_some();
+            there == region && name.is_none_or(|name| name == named) && is_recent
+        });
+        listed.map(|(place, _)| place.clone()).collect()
     }
 }
 

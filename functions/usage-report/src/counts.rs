@@ -75,19 +75,31 @@ impl Counts {
     /// Calls, answered or not.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.invocations + self.client_errors + self.server_errors + self.throttles
+        let failed = [self.client_errors, self.server_errors, self.throttles];
+        failed
+            .into_iter()
+            .fold(self.invocations, u64::saturating_add)
     }
 
     /// Whether there is anything.
     #[must_use]
     pub fn is_any(&self) -> bool {
-        self.calls() + self.all_input() + self.output_tokens + self.images > 0
+        let numbers = [
+            self.calls(),
+            self.all_input(),
+            self.output_tokens,
+            self.images,
+        ];
+        numbers.iter().any(|number| *number > 0)
     }
 
     /// Input, fresh and cached.
     #[must_use]
     pub fn all_input(&self) -> u64 {
-        self.input_tokens + self.cache_read_input_tokens + self.cache_write_input_tokens
+        let cached = [self.cache_read_input_tokens, self.cache_write_input_tokens];
+        cached
+            .into_iter()
+            .fold(self.input_tokens, u64::saturating_add)
     }
 
     /// Tokens as they are priced.

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use aws_config::BehaviorVersion;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
 use shared::catalog::arn_region;
 
@@ -75,7 +74,7 @@ impl Outlets {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
-        let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        let config = crate::sdk_config().await;
         let bucket = lookup("REPORT_BUCKET").map(|name| Bucket {
             client: aws_sdk_s3::Client::new(&config),
             name,
@@ -106,12 +105,23 @@ impl Outlets {
     pub async fn deliver(&self, report: &Report, again: bool) -> Result<Vec<&'static str>, String> {
         let key = report.window.key();
         let (mut delivered, mut failed) = (Vec::new(), Vec::new());
+        let mut link = self.bucket.as_ref().map(|bucket| bucket.link(&key));
         for channel in [Channel::Files, Channel::Mail, Channel::Metrics] {
-            let mark = format!("{key}/.delivered/{}", channel.name());
-            if !self.has(channel, report) || (!again && self.is_delivered(&mark).await) {
+            // What was incomplete may be made up for.
+            let more = if report.is_incomplete() {
+                "-incomplete"
+            } else {
+                ""
+            };
+            let mark = format!("{key}/.delivered/{}{more}", channel.name());
+            if !self.has(channel) || (!again && self.is_delivered(&mark).await) {
                 continue;
             }
-            match self.send(channel, report, &key).await {
+            let sent = self.send(channel, report, &key, link.as_deref()).await;
+            if sent.is_err() && channel == Channel::Files {
+                link = None;
+            }
+            match sent {
                 Ok(()) => {
                     self.mark(mark).await;
                     delivered.push(channel.name());
@@ -126,22 +136,24 @@ impl Outlets {
         }
     }
 
-    /// Metrics cannot say that figures are missing, and must not end an alarm by that.
-    fn has(&self, channel: Channel, report: &Report) -> bool {
+    fn has(&self, channel: Channel) -> bool {
         match channel {
             Channel::Files => self.bucket.is_some(),
             Channel::Mail => self.topic.is_some(),
-            Channel::Metrics => self.namespace.is_some() && !report.is_incomplete(),
+            Channel::Metrics => self.namespace.is_some(),
         }
     }
 
-    async fn send(&self, channel: Channel, report: &Report, key: &str) -> Result<(), String> {
+    async fn send(
+        &self,
+        channel: Channel,
+        report: &Report,
+        key: &str,
+        link: Option<&str>,
+    ) -> Result<(), String> {
         match (channel, &self.bucket, &self.topic, &self.namespace) {
             (Channel::Files, Some(bucket), ..) => bucket.put_files(report, key).await,
-            (Channel::Mail, _, Some(topic), _) => {
-                let link = self.bucket.as_ref().map(|bucket| bucket.link(key));
-                topic.publish(report, link.as_deref()).await
-            }
+            (Channel::Mail, _, Some(topic), _) => topic.publish(report, link).await,
             (Channel::Metrics, _, _, Some(namespace)) => {
                 metrics::emit(report, namespace).map_err(|error| error.to_string())
             }
@@ -247,9 +259,10 @@ fn subject(report: &Report) -> String {
     let (span, total) = (span(report), &report.total);
     let (calls, cost) = (grouped(total.invocations), money(total.cost_usd));
     let more = match (report.is_incomplete(), report.findings.len()) {
-        (true, _) => ", figures are missing",
         (false, 0) => "",
+        (true, 0) => ", figures are missing",
         (false, _) => ", something to look at",
+        (true, _) => ", figures are missing, something to look at",
     };
     let subject = format!("Bedrock usage {span}: about {cost} USD, {calls} calls{more}");
     subject.chars().take(LONGEST_SUBJECT).collect()

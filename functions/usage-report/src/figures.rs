@@ -202,34 +202,50 @@ async fn carry_out(
     let places: Vec<(usize, Metric)> = models
         .flat_map(|model| plan.metrics.iter().map(move |metric| (model, *metric)))
         .collect();
-    let mut any = false;
-    for places in places.chunks(QUERIES) {
+    let mut rest = places.as_slice();
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(rest.len().min(QUERIES));
         let part = Part {
-            places,
+            places: now,
             plan,
             is_sums,
         };
         match part.ask(client, gathered).await {
             Ok(incomplete) => {
-                any = true;
                 let incomplete = part.describe(&incomplete, gathered);
                 gathered.missing.extend(incomplete);
             }
             Err(error) => {
-                let count = places.len();
-                let what = if plan.metrics.len() == 1 {
-                    format!("{region}: whether {count} more models were called ({error})")
+                // A throttle passes; whatever else it is meets the next part, too.
+                let lost = if error.starts_with("Thrott") {
+                    now
                 } else {
-                    format!("{region}: {count} figures ({error})")
+                    rest
                 };
-                gathered.missing.push(what);
-                // Whoever may not read the first part may not read the next ones.
-                if !any {
+                let what = lost_figures(lost, gathered);
+                gathered.missing.push(format!("{region}: {what} ({error})"));
+                if lost.len() > now.len() {
                     return;
                 }
             }
         }
+        rest = later;
     }
+}
+
+/// Figures that could not be had, and whose.
+fn lost_figures(places: &[(usize, Metric)], gathered: &Gathered) -> String {
+    let id = |place: Option<&(usize, Metric)>| {
+        let figures = place.and_then(|(model, _)| gathered.figures.get(*model));
+        figures.map_or("?", |figures| figures.model_id.as_str())
+    };
+    let (first, last) = (id(places.first()), id(places.last()));
+    let whose = if first == last {
+        first.to_owned()
+    } else {
+        format!("{first} to {last}, by name")
+    };
+    format!("{} figures of {whose}", places.len())
 }
 
 async fn list(

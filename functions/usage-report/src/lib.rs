@@ -5,14 +5,17 @@
 //! [delivered](deliver).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::config::{BehaviorVersion, Builder, Region};
+use aws_sdk_cloudwatch::config::{Builder, Region};
 use jiff::Timestamp;
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde_json::Value;
-use shared::catalog::{Catalog, Named, clean};
+use shared::catalog::{Named, clean};
 use shared::config::Config;
 use shared::telemetry;
 use shared::usd::Usd;
@@ -47,7 +50,9 @@ pub struct App {
     /// The connection to CloudWatch, in the own Region.
     pub client: Client,
     /// The Regions whose figures are gathered.
-    pub regions: Vec<String>,
+    pub regions: BTreeSet<String>,
+    /// The endpoint is that of the own Region, and others have theirs.
+    pub is_regional: bool,
     /// What a calendar month may cost.
     pub budget: Option<Usd>,
 }
@@ -68,19 +73,21 @@ impl App {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
-        let named = lookup("REPORT_REGIONS").unwrap_or_else(|| config.policy.region.clone());
-        let named = named.split(',').map(str::trim);
-        let regions = named.filter(|name| !name.is_empty()).map(str::to_owned);
+        let home = &config.policy.region;
         let budget = lookup("MONTHLY_BUDGET_USD").map(|text| {
             let amount = Usd::parse(text.trim()).ok();
-            let amount = amount.filter(|amount| *amount > Usd::ZERO);
-            amount.ok_or(format!(
-                "MONTHLY_BUDGET_USD is {text:?}, which is not an amount in US dollars above zero"
+            amount.filter(|amount| *amount >= Usd::ZERO).ok_or(format!(
+                "MONTHLY_BUDGET_USD is {text:?}, which is not an amount in US dollars"
             ))
         });
+        let budget = budget.transpose()?.filter(|budget| *budget > Usd::ZERO);
+        // A VPC endpoint has its Region's name in its own.
+        let endpoint = lookup("CLOUDWATCH_ENDPOINT");
+        let is_regional = endpoint.is_some_and(|url| url.contains(home.as_str()));
         Ok(Self {
-            regions: regions.collect(),
-            budget: budget.transpose()?,
+            regions: regions(lookup("REPORT_REGIONS").as_deref(), home)?,
+            is_regional,
+            budget,
             config,
             client,
         })
@@ -92,21 +99,22 @@ impl App {
     /// Beyond the calendar. Figures that cannot be had are no error: the report says what is missing.
     pub async fn make(&self, order: Order, tell: &dyn Fn(String)) -> Result<Report, String> {
         let catalog = &self.config.catalog;
-        let start = order.window.plans()?.map(|plan| plan.start)[0];
+        let [sums, _] = order.window.plans()?;
         let mut all = Gathered::default();
         for region in &self.regions {
             tell(format!("reading CloudWatch's figures of {region}"));
-            let more = unlisted(catalog, region, start, order.window.made);
+            let more = self.unlisted(region, sums.start, order.now);
             let is_wanted = |id: &str| self.is_wanted(order.model.as_deref(), id);
             let ids = Ids {
                 more,
                 is_wanted: &is_wanted,
             };
-            let client = in_region(&self.client, region);
+            let client = self.in_region(region);
             all.add(gather(&client, region, ids, &order.window).await?);
         }
         tell(format!("{} calls to CloudWatch", all.calls));
-        if let Some(model) = order.model.as_deref().filter(|_| all.figures.is_empty())
+        let is_nothing = all.figures.is_empty() && all.missing.is_empty();
+        if let Some(model) = order.model.as_deref().filter(|_| is_nothing)
             && let Named::Unknown(nearest) = catalog.named(model)
         {
             let nearest = match nearest.as_slice() {
@@ -116,6 +124,32 @@ impl App {
             return Err(format!("no model is called {model:?}{nearest}"));
         }
         Report::new(&self.config, order, all, self.budget)
+    }
+
+    /// Every id that might have been called and is too old to be listed.
+    fn unlisted(&self, region: &str, start: Timestamp, now: Timestamp) -> BTreeSet<String> {
+        if now.as_second() - start.as_second() < LISTED_DAYS * 86_400 {
+            return BTreeSet::new();
+        }
+        let arns = self.config.policy.arns.iter().map(|(arn, _)| arn.clone());
+        let mut ids: BTreeSet<String> = arns.collect();
+        for model in self.config.catalog.models.iter() {
+            if model.regions.iter().any(|there| there == region) {
+                ids.insert(model.id.to_string());
+            }
+            let profiles = model.profiles.iter();
+            let here = profiles.filter(|profile| profile.from.iter().any(|from| from == region));
+            ids.extend(here.map(|profile| model.id_in(&profile.scope)));
+        }
+        ids
+    }
+
+    fn in_region(&self, region: &str) -> Client {
+        let mut there: Builder = self.client.config().to_builder();
+        if self.is_regional && *region != self.config.policy.region {
+            there.set_endpoint_url(None);
+        }
+        Client::from_conf(there.region(Region::new(region.to_owned())).build())
     }
 
     /// Whether an id is of the one model that is asked for, by any of its names, or that id itself.
@@ -132,12 +166,47 @@ impl App {
 
 /// The client of the function, from its environment. Nothing goes over the network here.
 pub async fn client(endpoint: Option<&str>) -> Client {
-    let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    let mut config = Builder::from(&config);
+    let mut config = Builder::from(&sdk_config().await);
     if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
         config = config.endpoint_url(endpoint);
     }
     Client::from_conf(config.build())
+}
+
+/// What all clients have in common: a service that does not answer must not keep the others' figures from the report.
+pub async fn sdk_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(10))
+        .operation_timeout(Duration::from_secs(30));
+    aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts.build())
+        .load()
+        .await
+}
+
+/// The Regions of a setting, each once; the own one where it names none.
+fn regions(setting: Option<&str>, home: &str) -> Result<BTreeSet<String>, String> {
+    let named = setting.unwrap_or_default().split(',').map(str::trim);
+    let mut regions: BTreeSet<String> = named
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let is_name = |name: &String| {
+        let parts = name.split('-').count();
+        parts >= 3
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if let Some(wrong) = regions.iter().find(|name| !is_name(name)) {
+        return Err(format!(
+            "REPORT_REGIONS holds {wrong:?}, which is not a Region such as us-west-2"
+        ));
+    }
+    if regions.is_empty() {
+        regions.insert(home.to_owned());
+    }
+    Ok(regions)
 }
 
 /// The time, for events that do not say theirs.
@@ -189,26 +258,4 @@ pub async fn answer(app: &App, outlets: &Outlets, event: &Value) -> Result<Answe
     };
     report.fit();
     Ok(Answer { report, delivered })
-}
-
-/// Every id that might have been called and is too old to be listed.
-fn unlisted(catalog: &Catalog, region: &str, start: Timestamp, now: Timestamp) -> BTreeSet<String> {
-    if now.as_second() - start.as_second() < LISTED_DAYS * 86_400 {
-        return BTreeSet::new();
-    }
-    let mut ids = BTreeSet::new();
-    for model in catalog.models.iter() {
-        if model.regions.iter().any(|there| there == region) {
-            ids.insert(model.id.to_string());
-        }
-        let profiles = model.profiles.iter();
-        let here = profiles.filter(|profile| profile.from.iter().any(|from| from == region));
-        ids.extend(here.map(|profile| model.id_in(&profile.scope)));
-    }
-    ids
-}
-
-fn in_region(client: &Client, region: &str) -> Client {
-    let there: Builder = client.config().to_builder();
-    Client::from_conf(there.region(Region::new(region.to_owned())).build())
 }

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use shared::usd::Usd;
 
-use crate::report::Report;
+use crate::report::{Month, Report};
 
 /// CloudWatch takes figures of so many days.
 const KEPT_DAYS: i64 = 14;
 
-/// Writes the metrics to standard output.
+/// Writes the metrics to standard output. Of an incomplete report only that the budget is used up.
 ///
 /// # Errors
 /// When nothing can be written.
@@ -27,12 +27,13 @@ pub fn emit(report: &Report, namespace: &str) -> io::Result<()> {
 /// A line for each model, one for all of them, and one for the month.
 fn lines(report: &Report, namespace: &str) -> String {
     let window = &report.window;
+    let is_whole = !report.is_incomplete();
     let mut lines = String::new();
     let mut add = |time: Timestamp, dimensions: &[(&str, &str)], metrics: &[(&str, f64)]| {
         lines += &line(namespace, time, dimensions, metrics);
     };
     let last = window.end - 1.second();
-    if window.made.as_second() - last.as_second() < KEPT_DAYS * 86_400 {
+    if is_whole && window.made.as_second() - last.as_second() < KEPT_DAYS * 86_400 {
         let mut models: BTreeMap<&str, Usd> = BTreeMap::new();
         for row in &report.models {
             if let Some(cost) = row.counts.cost_usd {
@@ -51,18 +52,28 @@ fn lines(report: &Report, namespace: &str) -> String {
     // An old window says nothing of the month that goes on.
     let is_latest = window.made.as_second() - last.as_second() < 2 * 86_400;
     if let Some(month) = report.month.as_ref().filter(|_| is_latest) {
-        let mut metrics = vec![
-            ("MonthToDateCostUsd", dollars(month.to_date_usd)),
-            ("ForecastCostUsd", dollars(month.forecast_usd)),
-        ];
-        if let Some(budget) = month.budget_usd {
-            let percent = |cost| dollars(cost) * 100.0 / dollars(budget);
-            metrics.push(("BudgetUsedPercent", percent(month.to_date_usd)));
-            metrics.push(("BudgetForecastPercent", percent(month.forecast_usd)));
+        let metrics = of_month(month, is_whole);
+        if !metrics.is_empty() {
+            add(window.made, &[], &metrics);
         }
-        add(window.made, &[], &metrics);
     }
     lines
+}
+
+/// A metric cannot say that figures are missing, and must not end an alarm by that. That the budget is used up is sure all the same.
+fn of_month(month: &Month, is_whole: bool) -> Vec<(&'static str, f64)> {
+    let mut metrics = Vec::new();
+    let percent = |cost: Usd| Some(dollars(cost) * 100.0 / dollars(month.budget_usd?));
+    let used = percent(month.to_date_usd).filter(|used| is_whole || *used >= 100.0);
+    metrics.extend(used.map(|used| ("BudgetUsedPercent", used)));
+    if is_whole {
+        metrics.push(("MonthToDateCostUsd", dollars(month.to_date_usd)));
+        if let Some(forecast) = month.forecast_usd {
+            metrics.push(("ForecastCostUsd", dollars(forecast)));
+            metrics.extend(percent(forecast).map(|used| ("BudgetForecastPercent", used)));
+        }
+    }
+    metrics
 }
 
 fn line(

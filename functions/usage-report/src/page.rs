@@ -12,7 +12,7 @@ use shared::usd::Usd;
 use crate::chart::{Bars, COLOURS, Failure, Lines, Tick, bars, lines};
 use crate::figures::Metric;
 use crate::report::{Month, Report, Row, Total};
-use crate::text::{cents, change, grouped, money, plain, span};
+use crate::text::{cents, change, grouped, money, month_name, nothing, plain, span};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -85,29 +85,44 @@ fn tiles(report: &Report) -> Markup {
             (tile(&grouped(total.invocations), "calls"))
             (tile(&tokens, "tokens"))
             @match &report.month {
-                Some(month) => (this_month(month)),
+                Some(month) => (this_month(report, month)),
                 None => (tile(&money(report.thirty_days_usd), "USD in thirty days at this rate")),
             }
             @if let Some(baseline) = &report.baseline {
                 @if baseline.saved_usd > Usd::ZERO {
-                    (tile(&money(baseline.saved_usd), &format!("USD saved, against {} for everything", baseline.model)))
+                    (tile(&money(baseline.saved_usd), &format!("USD saved, against {} for all text", baseline.model)))
                 }
             }
         }
     }
 }
 
-fn this_month(month: &Month) -> Markup {
-    let name = month.first_day.strftime("%B").to_string();
+fn this_month(report: &Report, month: &Month) -> Markup {
+    let name = month_name(month, report.window.last_day());
+    let end = month.forecast_usd.unwrap_or(month.to_date_usd);
     html! {
-        (tile(&money(month.to_date_usd), &format!("USD in {name} so far")))
-        div.tile {
-            b { (money(month.forecast_usd)) }
-            span { "USD at the end of " (name) }
-            @if let (Some(budget), Some(used)) = (month.budget_usd, month.used_percent) {
-                div.meter.over[month.forecast_usd > budget] { i style={ "width:" (used.min(100)) "%" } {} }
-                span { (used) " % of " (money(budget)) " used" }
+        @if let Some(forecast) = month.forecast_usd {
+            (tile(&money(month.to_date_usd), &format!("USD: {name}")))
+            div.tile {
+                b { (money(forecast)) }
+                span { "USD at the end of " (month.first_day.strftime("%B").to_string()) }
+                (meter(month, end))
             }
+        } @else {
+            div.tile {
+                b { (money(end)) }
+                span { "USD: " (name) }
+                (meter(month, end))
+            }
+        }
+    }
+}
+
+fn meter(month: &Month, end: Usd) -> Markup {
+    html! {
+        @if let (Some(budget), Some(used)) = (month.budget_usd, month.used_percent) {
+            div.meter.over[end > budget] { i style={ "width:" (used.min(100)) "%" } {} }
+            span { (used) " % of " (money(budget)) " used" }
         }
     }
 }
@@ -116,7 +131,7 @@ fn to_look_at(report: &Report) -> Markup {
     html! {
         h2 { "To look at" }
         @if report.findings.is_empty() {
-            p.soft { "Nothing: no unusual cost, no failures above one in a hundred, no model near its end." }
+            p.soft { (if report.is_incomplete() { "Nothing in what could be read." } else { "Nothing: no unusual cost, few failures, no model near its end." }) }
         } @else {
             ul { @for finding in &report.findings { li { (finding.message) } } }
         }
@@ -344,7 +359,7 @@ fn models(report: &Report) -> Markup {
     html! {
         h2 { "By model" }
         @if report.models.is_empty() {
-            p { "No model was called." }
+            p { (nothing(report)) }
         } @else {
             div.scroll tabindex="0" { table {
                 thead { tr {
@@ -393,7 +408,7 @@ fn notes(report: &Report) -> Markup {
         h2 { "How to read it" }
         ul.soft {
             @for note in &report.notes { li { (note) } }
-            li { "latencies are milliseconds to the last token; percentiles are those of the day, or of the worst day of several" }
+            li { "latencies are milliseconds to the last token; percentiles are those of a day; of several days those of the worst, of hours those of the worst step" }
             li { "“before” is the window before: as long, or the month before" }
         }
     }

@@ -21,11 +21,13 @@ const SCHEMA: u32 = 1;
 const MOST_DAYS: usize = 12_000;
 
 /// What the estimate cannot see.
-const BLIND: [&str; 5] = [
+const BLIND: [&str; 7] = [
     "an estimate from CloudWatch's counts and list prices, not a bill",
     "service tiers, batch jobs and provisioned throughput are priced as the standard tier",
     "surcharges for long contexts are not seen: CloudWatch has sums, not requests",
     "writes to the prompt cache are priced as those of five minutes",
+    "images are counted as one a call where CloudWatch has no count of them by model",
+    "ids that neither the catalog nor MODEL_ARNS knows are seen for two weeks after their last call",
     "images that a model reads, guardrails and Marketplace discounts are not seen",
 ];
 
@@ -117,14 +119,17 @@ pub struct Month {
     pub first_day: Date,
     /// The estimate, from its first day to the window's last.
     pub to_date_usd: Usd,
-    /// That, and for each day left the mean of the last seven days.
-    pub forecast_usd: Usd,
+    /// That, and for each day left the mean of the last seven days; null once the month is over.
+    pub forecast_usd: Option<Usd>,
     /// What it may cost.
     pub budget_usd: Option<Usd>,
     /// Per cent of the budget that is used up.
     pub used_percent: Option<u64>,
     /// The highest threshold that is reached: 50, 80 or 100 per cent.
     pub reached_percent: Option<u64>,
+    /// That which was reached before the window.
+    #[serde(skip)]
+    pub reached_before: Option<u64>,
 }
 
 /// Calls in an hour, or in five minutes of a short window.
@@ -253,9 +258,9 @@ impl Total {
     fn of<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Self {
         let mut total = Self::default();
         for row in rows {
-            total.invocations += row.counts.invocations;
-            total.input_tokens += row.counts.all_input();
-            total.output_tokens += row.counts.output_tokens;
+            total.invocations = total.invocations.saturating_add(row.counts.invocations);
+            total.input_tokens = total.input_tokens.saturating_add(row.counts.all_input());
+            total.output_tokens = total.output_tokens.saturating_add(row.counts.output_tokens);
             total.cost_usd = total.cost_usd + row.counts.cost_usd.unwrap_or_default();
             total.previous_cost_usd =
                 total.previous_cost_usd + row.previous_cost_usd.unwrap_or_default();
@@ -287,6 +292,11 @@ fn row(config: &Config, window: &Window, previous: &Window, figures: Figures) ->
         table: sums,
         is_in: |time| previous.holds(time),
     };
+    let costs = costs(&figures, &price);
+    let mut counts = Counts::of(sums, |time| window.holds(time), &price);
+    // A sum of its parts, where images are counted for some of them only.
+    let parts = costs.iter().filter(|(time, _)| window.holds(**time));
+    counts.cost_usd = counts.cost_usd.map(|_| parts.map(|(_, cost)| *cost).sum());
     Row {
         model_id: id.clone(),
         model: price
@@ -298,7 +308,7 @@ fn row(config: &Config, window: &Window, previous: &Window, figures: Figures) ->
             .map_or("unknown", |model| &model.provider)
             .to_owned(),
         region: figures.region.clone(),
-        counts: Counts::of(sums, |time| window.holds(time), &price),
+        counts,
         latency_ms: part.mean(Metric::LatencyAverage),
         latency_p50_ms: part.worst(Metric::LatencyP50),
         latency_p90_ms: part.worst(Metric::LatencyP90),
@@ -308,7 +318,7 @@ fn row(config: &Config, window: &Window, previous: &Window, figures: Figures) ->
         previous_cost_usd: before.cost_usd,
         previous_latency_ms: part_before.mean(Metric::LatencyAverage),
         days: days(window, &figures, &price),
-        costs: costs(&figures, &price),
+        costs,
         course: figures.course,
     }
 }
@@ -399,18 +409,23 @@ fn month(window: &Window, rows: &[Row], budget: Option<Usd>) -> Month {
     let recent_usd = spent(&|time| time >= recent);
     let left = i128::from(last.days_in_month() - last.day());
     let rest = recent_usd.pico() * left / i128::from(recent_days);
-    let used_percent = budget.filter(|budget| *budget > Usd::ZERO).map(|budget| {
-        let percent = to_date_usd.pico() * 100 / budget.pico();
-        u64::try_from(percent).unwrap_or(0)
-    });
+    let percent = |spent: Usd| {
+        let percent = spent.pico() * 100 / budget?.pico().max(1);
+        u64::try_from(percent).ok()
+    };
     let reached = |used| THRESHOLDS.into_iter().rfind(|threshold| *threshold <= used);
+    let before = spent(&|time| day(time) >= first_day && time < window.start);
+    let used_percent = percent(to_date_usd);
+    let is_over = day(window.made).first_of_month() > first_day;
+    let forecast_usd = to_date_usd + Usd::from_pico(rest);
     Month {
         first_day,
         to_date_usd,
-        forecast_usd: to_date_usd + Usd::from_pico(rest),
+        forecast_usd: (!is_over).then_some(forecast_usd),
         budget_usd: budget,
         used_percent,
         reached_percent: used_percent.and_then(reached),
+        reached_before: percent(before).and_then(reached),
     }
 }
 

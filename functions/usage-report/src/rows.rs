@@ -32,7 +32,7 @@ pub fn csv(report: &Report) -> Result<String, csv::Error> {
     let mut to = Writer::from_writer(Vec::new());
     to.write_record(HEAD)?;
     for row in &report.models {
-        if row.days.is_empty() {
+        if !report.window.is_days() {
             to.write_record(record(report.window.start.to_string(), row, &row.counts))?;
         }
         for day in &row.days {

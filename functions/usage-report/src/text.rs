@@ -5,10 +5,11 @@ use std::fmt::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::Offset;
 use shared::usd::Usd;
 
-use crate::report::{Month, Report, Row, Total};
+use crate::report::{Month, Report, Total};
 
 /// The report in lines that a mail program leaves alone. `link` is where its page is.
 #[must_use]
@@ -78,7 +79,7 @@ fn write(report: &Report, link: Option<&str>, to: &mut String) -> fmt::Result {
         "Missing from this report, so that sums are too low",
         missing,
     )?;
-    writeln!(to, "\n{}", models(&report.models))?;
+    writeln!(to, "\n{}", models(report))?;
     totals(to, "By provider", &report.providers)?;
     totals(to, "By Region", &report.regions)?;
     if report.model.is_some() {
@@ -101,7 +102,7 @@ fn summary(report: &Report, to: &mut String) -> fmt::Result {
         "{calls} calls, {input} tokens in, {output} out, about {cost} USD{change}"
     )?;
     match &report.month {
-        Some(month) => month_so_far(month, to)?,
+        Some(month) => writeln!(to, "{}", month_so_far(month, report.window.last_day()))?,
         None => {
             let thirty_days = money(report.thirty_days_usd);
             writeln!(to, "At this rate thirty days cost {thirty_days} USD.")?;
@@ -113,23 +114,39 @@ fn summary(report: &Report, to: &mut String) -> fmt::Result {
         let model = &baseline.model;
         writeln!(
             to,
-            "The same prompts would cost {there} USD with {model} alone: {saved} USD are saved."
+            "What text models did would cost {there} USD with {model} alone: {saved} USD are saved."
         )?;
     }
     Ok(())
 }
 
-fn month_so_far(month: &Month, to: &mut String) -> fmt::Result {
-    let name = month.first_day.strftime("%B");
-    let (spent, forecast) = (money(month.to_date_usd), money(month.forecast_usd));
-    write!(
-        to,
-        "{name} so far: {spent} USD; at its end about {forecast}"
-    )?;
-    if let (Some(budget), Some(used)) = (month.budget_usd, month.used_percent) {
-        write!(to, " of a budget of {} ({used} % used)", money(budget))?;
+fn month_so_far(month: &Month, last_day: Date) -> String {
+    let spent = money(month.to_date_usd);
+    let budget = match (month.budget_usd, month.used_percent) {
+        (Some(budget), Some(used)) => format!(" of a budget of {} ({used} % used)", money(budget)),
+        _ => String::new(),
+    };
+    let name = month_name(month, last_day);
+    match month.forecast_usd {
+        Some(forecast) => {
+            let forecast = money(forecast);
+            format!("{name}: {spent} USD; at its end about {forecast}{budget}.")
+        }
+        None => format!("{name}: {spent} USD{budget}."),
     }
-    writeln!(to, ".")
+}
+
+/// The month up to the window's end, in words.
+#[must_use]
+pub fn month_name(month: &Month, last_day: Date) -> String {
+    let name = month.first_day.strftime("%B");
+    if last_day == last_day.last_of_month() {
+        name.to_string()
+    } else if month.forecast_usd.is_some() {
+        format!("{name} so far")
+    } else {
+        format!("{name} until {last_day}")
+    }
 }
 
 /// Calls by hour, or by five minutes of a short window.
@@ -165,12 +182,12 @@ fn list(to: &mut String, title: &str, lines: impl Iterator<Item = String>) -> fm
     lines.by_ref().try_for_each(|line| writeln!(to, "- {line}"))
 }
 
-fn models(rows: &[Row]) -> String {
-    if rows.is_empty() {
-        return "No model was called.".into();
+fn models(report: &Report) -> String {
+    if report.models.is_empty() {
+        return nothing(report).into();
     }
     let ms = |value: Option<u64>| value.map_or("-".into(), grouped);
-    let shown = rows.iter().map(|row| {
+    let shown = report.models.iter().map(|row| {
         [
             row.model_id.clone(),
             row.region.clone(),
@@ -208,6 +225,16 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt()
+}
+
+/// What to say where there is no model to show.
+#[must_use]
+pub fn nothing(report: &Report) -> &'static str {
+    if report.is_incomplete() {
+        "Whether any model was called is not known."
+    } else {
+        "No model was called."
+    }
 }
 
 /// How much dearer it is than the window before, in brackets; nothing where that cost nothing.

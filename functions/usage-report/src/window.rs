@@ -15,6 +15,10 @@ const HOURLY_DAYS: i64 = 455;
 const FIVE_MINUTES_DAYS: i64 = 63;
 /// A window ends so long before its report is made: metrics arrive late.
 const LATE: i64 = 3600;
+/// Clocks differ by so much.
+const SKEW: i64 = 600;
+/// No report is older: 2020-01-01.
+const EARLIEST: i64 = 1_577_836_800;
 /// The longest window, in hours.
 const LONGEST_HOURS: i64 = 31 * 24;
 /// So many days before a window show what is usual.
@@ -46,10 +50,12 @@ pub struct Order {
     pub window: Window,
     /// One model by any of its names, or one id; all if absent. Such a report is only answered.
     pub model: Option<String>,
-    /// Deliver it; otherwise it is only answered.
+    /// Deliver it; otherwise it is only answered. So it is where figures may still arrive.
     pub deliver: bool,
     /// Deliver once more what has been delivered.
     pub again: bool,
+    /// The time, which says what CloudWatch still has.
+    pub now: Timestamp,
 }
 
 /// Figures to ask for: which, over which time, by which period.
@@ -88,11 +94,16 @@ impl Order {
     /// What is wrong with it, and what was wanted.
     pub fn of(event: &Value, now: Timestamp) -> Result<Self, String> {
         let asked = Asked::of(event)?;
+        let (model, deliver) = (asked.model.clone(), asked.deliver.unwrap_or(true));
+        let again = asked.again.unwrap_or(false);
+        let window = Window::of(asked, now)?;
+        let is_settled = window.end <= window.made - LATE.seconds();
         Ok(Self {
-            deliver: asked.model.is_none() && asked.deliver.unwrap_or(true),
-            again: asked.again.unwrap_or(false),
-            model: asked.model.clone(),
-            window: Window::of(asked, now)?,
+            deliver: deliver && model.is_none() && is_settled,
+            again,
+            model,
+            window,
+            now,
         })
     }
 }
@@ -100,9 +111,19 @@ impl Order {
 impl Window {
     fn of(asked: Asked, now: Timestamp) -> Result<Self, String> {
         let made = asked.scheduled.or(asked.time).unwrap_or(now);
+        if made.as_second() < EARLIEST || made.as_second() > now.as_second() + SKEW {
+            return Err(format!(
+                "{made}, when the event was due, is not a time that was"
+            ));
+        }
         let settled = made - LATE.seconds();
         if let Some(end) = asked.end.filter(|end| *end > made) {
             return Err(format!("end {end} lies in the future"));
+        }
+        if let Some(end) = asked.end.filter(|end| end.as_second() < EARLIEST) {
+            return Err(format!(
+                "end {end} lies before CloudWatch had figures of Bedrock"
+            ));
         }
         let mut name = asked.window.unwrap_or_else(|| "day".into());
         let last = asked.end.unwrap_or(settled);
@@ -119,7 +140,7 @@ impl Window {
             }
         };
         let window = Self {
-            period: course_period(start, end, made),
+            period: course_period(start, end, now),
             name,
             start,
             end,
@@ -173,7 +194,7 @@ impl Window {
             period = 86_400;
             let month = at(self.last_day().first_of_month())?;
             let usual = self.start - (USUAL_DAYS * DAY).seconds();
-            let oldest = at(day(self.oldest() + DAY.seconds()))?;
+            let oldest = at(day(self.oldest() + (DAY - 1).seconds()))?;
             start = start.min(month).min(usual).max(oldest);
         }
         let end = self.end;
@@ -231,13 +252,15 @@ impl Asked {
             serde_json::from_value::<Self>(value.clone())
                 .map_err(|error| format!("the event cannot be read: {error}"))
         };
+        check_fields(event)?;
         let outer = if event.is_null() {
             Self::default()
         } else {
             read(event)?
         };
         let inner = match &outer.detail {
-            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+            Some(Value::String(text)) => serde_json::from_str(text)
+                .map_err(|error| format!("the event's detail cannot be read: {error}"))?,
             Some(detail) => detail.clone(),
             None => Value::Null,
         };
@@ -260,6 +283,24 @@ impl Asked {
         })
     }
 }
+
+/// An event by hand has no fields but those that are known; a scheduler's and a rule's have more.
+fn check_fields(event: &Value) -> Result<(), String> {
+    let fields = event.as_object().into_iter().flat_map(|event| event.keys());
+    let by_hand = ["source", "scheduled"]
+        .iter()
+        .all(|field| event.get(field).is_none());
+    let mut unknown = fields.filter(|field| !FIELDS.contains(&field.as_str()));
+    match unknown.next().filter(|_| by_hand) {
+        Some(field) => Err(format!(
+            "{field:?} is not known; an event may have {}",
+            FIELDS.join(", ")
+        )),
+        None => Ok(()),
+    }
+}
+
+const FIELDS: [&str; 6] = ["window", "end", "model", "deliver", "again", "scheduled"];
 
 /// The day of a moment, in UTC.
 #[must_use]
@@ -308,11 +349,11 @@ fn whole_hours(text: &str) -> Result<i64, String> {
 }
 
 /// Hourly figures; of a few hours those of five minutes, while CloudWatch has them.
-fn course_period(start: Timestamp, end: Timestamp, made: Timestamp) -> i32 {
+fn course_period(start: Timestamp, end: Timestamp, now: Timestamp) -> i32 {
     let hours = (end.as_second() - start.as_second()) / 3600;
     // The window before it is asked for in the same way.
     let oldest = 2 * start.as_second() - end.as_second();
-    let has_fine = made.as_second() - oldest < FIVE_MINUTES_DAYS * 86_400;
+    let has_fine = now.as_second() - oldest < FIVE_MINUTES_DAYS * 86_400;
     if hours <= 6 && has_fine { 300 } else { 3600 }
 }
 
@@ -431,6 +472,23 @@ mod tests {
             (json!({ "window": "P40D" }), "up to 31 days"),
             (json!({ "end": "yesterday" }), "cannot be read"),
             (json!([1]), "cannot be read"),
+            (json!({ "windw": "month" }), "\"windw\" is not known"),
+            (
+                json!({ "source": "aws.scheduler", "detail": "{" }),
+                "detail cannot be read",
+            ),
+            (
+                json!({ "scheduled": "2027-01-01T00:00:00Z" }),
+                "is not a time that was",
+            ),
+            (
+                json!({ "scheduled": "-009999-01-02T01:59:59Z" }),
+                "is not a time that was",
+            ),
+            (
+                json!({ "window": "PT744H", "end": "-009999-01-02T01:59:59Z" }),
+                "lies before",
+            ),
         ] {
             let error = window(&event).unwrap_err();
             assert!(error.contains(words), "{event}: {error}");
@@ -477,7 +535,12 @@ mod tests {
                 "2026-11-23T23:00:00Z 2026-11-24T11:00:00Z 300",
                 "2026-11-24T05:00:00Z 2026-11-24T11:00:00Z 300",
             ),
-            // As far back as CloudWatch goes.
+            // As far back as CloudWatch goes, by the hour and to the day.
+            (
+                json!({ "end": "2025-08-27T00:00:00Z", "scheduled": "2026-11-24T00:00:00Z" }),
+                "2025-08-26T00:00:00Z 2025-08-27T00:00:00Z 86400",
+                "2025-08-26T00:00:00Z 2025-08-27T00:00:00Z 3600",
+            ),
             (
                 json!({ "end": "2025-09-05T00:00:00Z" }),
                 "2025-08-27T00:00:00Z 2025-09-05T00:00:00Z 86400",
@@ -490,11 +553,17 @@ mod tests {
 
     #[test]
     fn an_event_may_name_a_model_and_ask_again() {
-        let event = json!({ "detail": "{\"model\": \"haiku\", \"again\": true}" });
+        let event = json!({ "source": "aws.scheduler", "detail": "{\"model\": \"haiku\", \"again\": true}" });
         let order = Order::of(&event, NOW.parse().unwrap()).unwrap();
         assert_eq!((order.model.as_deref(), order.again), (Some("haiku"), true));
         assert!(!order.deliver, "a view is no report");
         let order = |event| Order::of(&event, NOW.parse().unwrap()).unwrap();
         assert!(order(json!({})).deliver && !order(json!({ "deliver": false })).deliver);
+        let settling =
+            json!({ "end": "2026-11-24T00:00:00Z", "scheduled": "2026-11-24T00:00:30Z" });
+        assert!(
+            !order(settling).deliver,
+            "figures of the last hour may still arrive"
+        );
     }
 }

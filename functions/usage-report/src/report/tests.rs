@@ -134,11 +134,13 @@ fn a_month_ends_as_its_last_week_went_and_its_budget_has_thresholds() {
     for (budget, used, reached, words) in [
         ("200", 27, None, None),
         (
-            "95",
-            57,
+            "105",
+            52,
             Some(50),
-            Some("55.00 of the month's 95.00 USD are used up (57 %)"),
+            Some("55.00 of the month's 105.00 USD are used up (52 %)"),
         ),
+        // Reached before, and the forecast is within it.
+        ("95", 57, Some(50), None),
         ("60", 91, Some(80), Some("and the forecast is 90.00 USD")),
         (
             "50",
@@ -150,7 +152,7 @@ fn a_month_ends_as_its_last_week_went_and_its_budget_has_thresholds() {
         let report = budgeted(&haiku, Some(usd(budget)));
         let month = report.month.as_ref().unwrap();
         assert_eq!(
-            (cents(month.to_date_usd), cents(month.forecast_usd)),
+            (cents(month.to_date_usd), cents(month.forecast_usd.unwrap())),
             (5500, 9000),
             "{month:?}"
         );
@@ -251,4 +253,64 @@ fn what_needs_a_look_is_found_and_noise_is_not() {
             ),
         ]
     );
+}
+
+#[test]
+fn a_month_that_is_over_has_no_forecast_and_few_calls_that_all_fail_are_found() {
+    let day = "2026-10-30T00:00:00Z";
+    let refused = [
+        (Metric::InputTokens, day, 1000.0),
+        (Metric::ClientErrors, day, 12.0),
+    ];
+    let october = ordered(&json!({ "end": "2026-10-31T00:00:00Z" }));
+    let here = figures(HAIKU, "us-east-1", &refused);
+    let there = figures(HAIKU, "us-west-2", &refused);
+    let report = made(october, &[here, there], None);
+    assert_eq!(report.month.as_ref().unwrap().forecast_usd, None);
+    let text = crate::text::text(&report, None);
+    assert!(
+        text.contains("October until 2026-10-30: 0.0002 USD.\n"),
+        "{text}"
+    );
+    let messages: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| finding.message.as_str())
+        .collect();
+    let of = |region: &str| {
+        format!("{HAIKU} in {region}: 12 of 12 calls were refused: the callers' log says why")
+    };
+    assert_eq!(messages, [of("us-east-1"), of("us-west-2")]);
+}
+
+#[test]
+fn images_cost_the_same_by_day_and_together() {
+    let core = [
+        (Metric::Invocations, "2026-11-21T00:00:00Z", 3.0),
+        (Metric::Images, "2026-11-21T00:00:00Z", 6.0),
+        // No count of images on this day: one a call.
+        (Metric::Invocations, "2026-11-22T00:00:00Z", 3.0),
+    ];
+    let week = ordered(&json!({ "window": "week" }));
+    let report = made(
+        week,
+        &[figures(
+            "stability.stable-image-core-v1:1",
+            "us-west-2",
+            &core,
+        )],
+        None,
+    );
+    let row = &report.models[0];
+    let days: Vec<_> = row
+        .days
+        .iter()
+        .map(|day| day.counts.cost_usd.unwrap().to_string())
+        .collect();
+    assert_eq!(
+        (days, row.counts.cost_usd.unwrap().to_string()),
+        (vec!["0.24".into(), "0.12".into()], "0.36".into())
+    );
+    let rows = crate::rows::csv(&report).unwrap();
+    assert_eq!(rows.lines().count(), 3, "{rows}");
 }
