@@ -63,6 +63,8 @@ def look(browser, file, window, screen, scheme):
     where = f"{window}, {screen}, {scheme}"
     assert not said, f"{where}: {said}"
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where}: the page scrolls sideways"
+    if screen == "desk":
+        assert tab.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)"), f"{where}: a table is cut"
     beyond = tab.evaluate(BEYOND)
     assert not beyond, f"{where}: {beyond}"
     charts = tab.evaluate(CHARTS)

@@ -371,8 +371,8 @@ fn models(report: &Report) -> Markup {
                     td { (row.counts.cost_usd.map_or("unknown".into(), cents)) }
                     td { (row.previous_cost_usd.map_or("–".into(), cents)) }
                     td { (grouped(row.counts.invocations)) }
-                    td { (grouped(row.counts.all_input())) }
-                    td { (grouped(row.counts.output_tokens)) }
+                    td { (short(row.counts.all_input())) }
+                    td { (short(row.counts.output_tokens)) }
                     td { (ms(row.latency_p50_ms)) }
                     td { (ms(row.latency_p90_ms)) }
                     td { (ms(row.latency_p99_ms)) }
@@ -395,8 +395,8 @@ fn totals(title: &str, totals: &BTreeMap<String, Total>) -> Markup {
                     td { (cents(total.cost_usd)) }
                     td { (cents(total.previous_cost_usd)) }
                     td { (grouped(total.invocations)) }
-                    td { (grouped(total.input_tokens)) }
-                    td { (grouped(total.output_tokens)) }
+                    td { (short(total.input_tokens)) }
+                    td { (short(total.output_tokens)) }
                 } } }
             } }
         }
