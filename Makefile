@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers page fuzz load soak catalog catalog-check bench build size validate deny deploy
+.PHONY: run check test openapi peers iam page fuzz load soak catalog catalog-check bench build size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -59,13 +59,18 @@ openapi:
 	cargo run --quiet -- openapi > target/openapi.json
 	mv target/openapi.json functions/router/openapi.json
 
+# The models that the functions may invoke, made anew in template.yaml from the catalog and the routes.
+iam:
+	cargo run --quiet -- iam > target/template.yaml
+	mv target/template.yaml template.yaml
+
 # How long a decision takes.
 bench:
 	cargo bench -p shared --bench decision
 
 # The functions as `sam build` makes them, for this machine's architecture; `make build ARCH=--arm64` needs the aarch64 target.
 build: $(VENV)/cargo-lambda
-	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --bin router --bin embeddings --bin usage-report $(ARCH)
+	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --bin router --bin embeddings --bin usage-report --bin authorizer $(ARCH)
 
 # Bytes of each function's binary, and of its zip.
 size: build
@@ -73,8 +78,12 @@ size: build
 		printf '%s: %s bytes, zipped %s\n' "$$f" "$$(stat -c %s $$f)" "$$(gzip -9c $$f | wc -c)"; \
 	done
 
-validate: $(VENV)/sam
+# The template: by SAM, by cfn-lint, by checkov (what is kept is in .checkov.yaml), and what SAM's translator makes of it.
+validate: $(VENV)/sam $(TOOLS)/checkov/bin/checkov
 	$(VENV)/sam validate --lint
+	$(VENV)/cfn-lint template.yaml
+	$(TOOLS)/checkov/bin/checkov --config-file .checkov.yaml --file template.yaml
+	$(VENV)/python -B tests/peers/template.py
 
 deny: $(TOOLS)/bin/cargo-deny
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny check licenses bans sources
@@ -89,6 +98,10 @@ $(TOOLS)/venv:
 
 $(VENV)/sam: | $(TOOLS)/venv
 	$(VENV)/pip install --quiet aws-sam-cli==1.170.0
+
+$(TOOLS)/checkov/bin/checkov:
+	python3 -m venv $(TOOLS)/checkov
+	$(TOOLS)/checkov/bin/pip install --quiet checkov==3.3.30
 
 $(VENV)/cargo-lambda: | $(TOOLS)/venv
 	$(VENV)/pip install --quiet cargo-lambda==1.9.2

@@ -12,6 +12,7 @@
 #[allow(dead_code, reason = "the load test uses the rest")]
 mod lambda;
 
+mod authorizer;
 mod aws;
 mod bad_input;
 mod catalog;

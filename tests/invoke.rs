@@ -91,6 +91,7 @@ fn every_event_file_is_used() {
         .collect();
     let reports = crate::report::EVENTS.iter().map(|(name, ..)| *name);
     let used = EVENTS.iter().map(|(name, ..)| *name).chain(reports);
+    let used = used.chain(crate::authorizer::EVENTS);
     assert_eq!(files, used.map(str::to_owned).collect());
 }
 

@@ -72,6 +72,12 @@ impl Lambda {
         Self::start(bootstrap, variables, Duration::from_secs(30)).await
     }
 
+    /// Starts the authorizer.
+    pub async fn authorizer() -> Self {
+        let bootstrap = env!("CARGO_BIN_EXE_authorizer-under-test");
+        Self::start(bootstrap, &[], Duration::from_secs(30)).await
+    }
+
     /// Starts a bootstrap.
     pub async fn start(bootstrap: &str, variables: &[(&str, &str)], time: Duration) -> Self {
         let (events, next) = mpsc::unbounded_channel();

@@ -9,7 +9,14 @@ fn file(name: &str) -> String {
 }
 
 #[test]
-fn the_template_may_invoke_every_model_that_a_caller_may_name() {
+fn the_template_may_invoke_what_the_routes_and_the_catalog_say() {
+    let template = file("template.yaml");
+    let filled = local::iam::fill(&template, Catalog::built_in()).unwrap();
+    assert_eq!(filled, template, "run `make iam`");
+}
+
+#[test]
+fn every_living_model_that_a_caller_may_name_is_in_a_list() {
     let template = file("template.yaml");
     let living = Catalog::built_in().models.iter().filter(|model| {
         let asked = match model.kind {
@@ -24,31 +31,32 @@ fn the_template_may_invoke_every_model_that_a_caller_may_name() {
     });
     for model in living {
         let id = &model.id;
-        assert!(
-            template.contains(&format!("foundation-model/{id}\"")),
-            "template.yaml lacks {id}"
-        );
-        let profile = template.contains(&format!("inference-profile/*.{id}\""));
+        let has = |what: &str| template.contains(&format!("{what}{id}\""));
+        assert!(has("foundation-model/"), "template.yaml lacks {id}");
+        let has_profiles = !model.profiles.is_empty();
         assert_eq!(
-            profile,
-            !model.profiles.is_empty(),
-            "template.yaml: profiles of {id}"
+            has("inference-profile/*."),
+            has_profiles,
+            "profiles of {id}"
         );
     }
 }
 
 #[test]
-fn the_template_names_no_model_that_is_gone() {
-    for line in file("template.yaml")
-        .lines()
-        .filter(|line| line.contains("-model/"))
-    {
-        let id = line.split("-model/").nth(1).unwrap().trim_end_matches('"');
-        let model = Catalog::built_in()
-            .find(id)
-            .unwrap_or_else(|| panic!("{id} is not in models.json"));
-        assert_ne!(model.lifecycle.status, Status::EndOfLife, "{id}");
-    }
+fn a_model_that_is_routed_to_without_a_permission_is_noticed() {
+    let (models, routes) = (file("shared/models.json"), file("shared/routes.json"));
+    let other = "anthropic.claude-opus-4-8";
+    let changed = routes.replacen(
+        "\"candidates\": [",
+        &format!("\"candidates\": [\"{other}\", "),
+        1,
+    );
+    let changed = changed.replacen("\"quality\": {", &format!("\"quality\": {{\"{other}\": 1, "), 1);
+    let catalog = shared::catalog::load(&models, &changed).unwrap();
+    let template = file("template.yaml");
+    let filled = local::iam::fill(&template, &catalog).unwrap();
+    let here = |text: &str| text.contains(&format!("${{AWS::Region}}::foundation-model/{other}\""));
+    assert!(here(&filled) && !here(&template));
 }
 
 #[test]

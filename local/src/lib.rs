@@ -10,6 +10,7 @@ pub mod client;
 pub mod cloudwatch;
 pub mod embed;
 pub mod estimate;
+pub mod iam;
 pub mod image;
 pub mod models;
 pub mod openapi;

@@ -1,7 +1,9 @@
 //! `cargo run`: everything on a laptop. `cargo run -- ask "..."`: one prompt.
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use local::ask::{Question, ask};
 use local::bedrock::Bedrock;
 use local::embed::{Texts, embed};
 use local::estimate::{Wanted, estimate};
+use local::iam::fill;
 use local::image::{Picture, image};
 use local::models::{Filter, models};
 use local::openapi::document;
@@ -19,6 +22,7 @@ use local::report::{Wanted as Period, report};
 use local::stack::{
     cloudwatch, config, functions, listen, log, routes, serve as serve_aws, simulate,
 };
+use shared::catalog::Catalog;
 use shared::config::Config;
 use shared::telemetry;
 use usage_report::App;
@@ -61,6 +65,12 @@ enum Command {
     Report(Period),
     /// Print the API's OpenAPI document.
     Openapi,
+    /// Print a template with its lists of models made anew from the catalog and the routes.
+    Iam {
+        /// The template.
+        #[arg(default_value = "template.yaml")]
+        template: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -74,6 +84,7 @@ async fn main() -> ExitCode {
         Some(Command::Embed(texts)) => vectors(&arguments, texts).await,
         Some(Command::Image(picture)) => draw(&arguments, picture).await,
         Some(Command::Report(period)) => usage(&arguments, period).await,
+        Some(Command::Iam { template }) => permissions(template),
         Some(Command::Openapi) => document().and_then(|document| say(document.trim_end())),
     };
     match done {
@@ -219,6 +230,12 @@ fn greeting(arguments: &Arguments, config: &Config) -> String {
     format!(
         "router   {router}\nroutes   {routes}\nBedrock  {aws}\ntry      {try_it}\n\nCtrl-C stops it."
     )
+}
+
+fn permissions(template: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(template);
+    let text = text.map_err(|error| format!("{}: {error}", template.display()))?;
+    say(fill(&text, Catalog::built_in())?.trim_end())
 }
 
 fn say(text: &str) -> Result<(), String> {

@@ -1,0 +1,120 @@
+//! What the functions may invoke, from the catalog and the routes: the lists of ARNs in `template.yaml`.
+//!
+//! A list stands between `# <iam NAME>` and `# </iam>`. Everything around it is written by hand.
+
+use std::collections::BTreeSet;
+
+use shared::catalog::{Catalog, Kind, Model, Status};
+
+/// Fills every list of a template anew.
+///
+/// # Errors
+/// Where a list has no end, or a name that is not known.
+pub fn fill(template: &str, catalog: &Catalog) -> Result<String, String> {
+    let mut filled = String::with_capacity(template.len());
+    let mut lines = template.lines();
+    while let Some(line) = lines.next() {
+        filled += line;
+        filled.push('\n');
+        let Some(name) = line.trim().strip_prefix("# <iam ") else {
+            continue;
+        };
+        let name = name.trim_end_matches('>');
+        let indent = line.len() - line.trim_start().len();
+        for arn in list(name, catalog).ok_or_else(|| format!("no list is called {name:?}"))? {
+            filled += &format!(
+                "{:indent$}- !Sub \"arn:${{AWS::Partition}}:bedrock:{arn}\"\n",
+                ""
+            );
+        }
+        let end = lines.find(|line| line.trim() == "# </iam>");
+        filled += end.ok_or_else(|| format!("the list {name:?} has no end"))?;
+        filled.push('\n');
+    }
+    Ok(filled)
+}
+
+/// The ARNs of a list, from the Region on.
+fn list(name: &str, catalog: &Catalog) -> Option<Vec<String>> {
+    let routed = routed(catalog);
+    let is_routed = |model: &Model| routed.contains(model.id.as_ref());
+    let text = |model: &Model| model.kind == Kind::Text;
+    let here = |model: &Model| format!("${{AWS::Region}}::foundation-model/{}", model.id);
+    let anywhere = |model: &Model| format!("*::foundation-model/{}", model.id);
+    let profiles = |model: &Model| {
+        let own = "${AWS::Region}:${AWS::AccountId}";
+        format!("{own}:inference-profile/*.{}", model.id)
+    };
+    let has_profiles = |model: &Model| !model.profiles.is_empty();
+    let models = |wanted: &dyn Fn(&Model) -> bool, arn: &dyn Fn(&Model) -> String| {
+        let wanted = callable(catalog).filter(|model| wanted(model));
+        wanted.map(arn).collect()
+    };
+    let of_kind = |kind: Kind| move |model: &Model| model.kind == kind;
+    let rest = |part: &dyn Fn(&str) -> bool, arn| {
+        let is_part = |model: &Model| text(model) && !is_routed(model) && part(&model.provider);
+        models(&is_part, arn)
+    };
+    let big = |provider: &str| ["Amazon", "Anthropic", "OpenAI", "Meta"].contains(&provider);
+    Some(match name {
+        "routed" => models(&|model| text(model) && is_routed(model), &here),
+        "routed-profiles" => {
+            let wanted = |model: &Model| text(model) && is_routed(model) && has_profiles(model);
+            models(&wanted, &profiles)
+        }
+        "routed-destinations" => {
+            let wanted = |model: &Model| text(model) && is_routed(model) && has_profiles(model);
+            models(&wanted, &anywhere)
+        }
+        "rest-1" => rest(&big, &anywhere),
+        "rest-2" => rest(&|provider| !big(provider), &anywhere),
+        "rest-profiles" => {
+            let wanted = |model: &Model| text(model) && !is_routed(model) && has_profiles(model);
+            models(&wanted, &profiles)
+        }
+        "specialists" => {
+            let wanted = |model: &Model| matches!(model.kind, Kind::Image | Kind::Rerank);
+            models(&wanted, &anywhere)
+        }
+        "embeddings" => models(&of_kind(Kind::Embedding), &anywhere),
+        "embeddings-profiles" => {
+            let wanted = |model: &Model| model.kind == Kind::Embedding && has_profiles(model);
+            models(&wanted, &profiles)
+        }
+        _ => return None,
+    })
+}
+
+/// Models that a caller may name, by id.
+fn callable(catalog: &Catalog) -> impl Iterator<Item = &Model> {
+    let mut models: Vec<&Model> = catalog
+        .models
+        .iter()
+        .filter(|model| {
+            let is_asked = match model.kind {
+                Kind::Text => model.capabilities.converse == Some(true),
+                // What answers asynchronously only has no route, and neither has what changes images.
+                Kind::Embedding => {
+                    let body = model.embedding.as_ref().map(|facts| facts.body.as_ref());
+                    body.is_some_and(|body| !body.starts_with("marengo"))
+                }
+                Kind::Image | Kind::Rerank => true,
+                Kind::ImageEdit => false,
+            };
+            let is_here = model.lifecycle.elsewhere.is_none();
+            is_asked && is_here && model.lifecycle.status != Status::EndOfLife
+        })
+        .collect();
+    models.sort_by(|a, b| a.id.cmp(&b.id));
+    models.into_iter()
+}
+
+/// Models that `auto` may choose.
+fn routed(catalog: &Catalog) -> BTreeSet<&str> {
+    let ranked = catalog
+        .routes
+        .iter()
+        .flat_map(|route| route.candidates.iter());
+    let models = ranked.filter_map(|ranked| catalog.model(ranked.model));
+    models.map(|model| model.id.as_ref()).collect()
+}

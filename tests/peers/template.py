@@ -1,0 +1,157 @@
+"""What SAM's own translator makes of template.yaml, method by method, statement by statement."""
+
+import json
+import re
+from pathlib import Path
+
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+SOURCE = Path("template.yaml").read_text()
+README = Path("README.md").read_text()
+
+
+class Policies:
+    """SAM asks IAM for the managed policies by name; none is named here."""
+
+    def load(self):
+        return {}
+
+
+# Code is uploaded before SAM's service sees a template.
+TEMPLATE = transform(yaml_parse(re.sub(r"CodeUri: .*", "CodeUri: s3://bucket/key", SOURCE)), {}, Policies())
+RESOURCES = TEMPLATE["Resources"]
+
+
+def of_type(kind):
+    return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == kind}
+
+
+def methods(api):
+    for path, item in RESOURCES[api]["Properties"]["Body"]["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def every_method_streams_for_as_long_as_lambda_goes():
+    for api in of_type("AWS::ApiGateway::RestApi"):
+        for method, path, operation in methods(api):
+            integration, where = operation["x-amazon-apigateway-integration"], f"{api} {method} {path}"
+            assert integration["type"] == "aws_proxy", where
+            assert integration["uri"]["Fn::Sub"].endswith("/response-streaming-invocations"), where
+            assert (integration["responseTransferMode"], integration["timeoutInMillis"]) == ("STREAM", 900_000), where
+            # Else API Gateway would call the function with the caller's own permissions.
+            assert "credentials" not in integration, where
+
+
+def every_method_but_health_has_an_authorizer():
+    wanted = {"Api": [{"AWS_IAM": []}], "KeysApi": [{"Keys": []}, {"api_key": []}]}
+    for api, security in wanted.items():
+        for method, path, operation in methods(api):
+            given = operation["security"]
+            if path == "/health":
+                assert given in ([], [{"NONE": []}]), f"{api} {method} {path}: {given}"
+            else:
+                assert given == security, f"{api} {method} {path}: {given}"
+    body = RESOURCES["KeysApi"]["Properties"]["Body"]
+    authorizer = body["securityDefinitions"]["Keys"]["x-amazon-apigateway-authorizer"]
+    assert authorizer["type"] == "request" and authorizer["authorizerResultTtlInSeconds"] == 0
+    assert "identitySource" not in authorizer, "or every caller would have to send both headers"
+    assert RESOURCES["KeysApi"]["Properties"]["ApiKeySourceType"] == "AUTHORIZER"
+    assert not of_type("AWS::Lambda::Url"), "no function has a URL of its own"
+    stages = {properties["StageName"]["Ref"] for properties in of_type("AWS::ApiGateway::Stage").values()}
+    assert stages == {"StageName"}, stages
+
+
+def every_route_of_the_code_is_there_and_no_other():
+    document = json.loads(Path("functions/router/openapi.json").read_text())
+    served = {(method, path) for path, item in document["paths"].items() for method in item if method in ("get", "post")}
+    there = {(method, path.replace("{id+}", "{id}")) for method, path, _ in methods("Api")}
+    assert there == served, there ^ served
+
+
+def statements():
+    """Every statement of every role and policy, with the name of its policy; both sides of a condition."""
+    def unfold(statement):
+        if "Fn::If" in statement:
+            return [inner for side in statement["Fn::If"][1:] if "Effect" in side for inner in unfold(side)]
+        return [statement]
+    documents = {name: properties["PolicyDocument"] for name, properties in of_type("AWS::IAM::ManagedPolicy").items()}
+    for name, properties in of_type("AWS::IAM::Role").items():
+        for policy in properties.get("Policies", []):
+            documents[f"{name}/{policy['PolicyName']}"] = policy["PolicyDocument"]
+    for name, document in documents.items():
+        for statement in document["Statement"]:
+            for inner in unfold(statement):
+                yield name, inner
+
+
+def texts(value):
+    """Every text in a value, with intrinsic functions as what they come to at the longest."""
+    if isinstance(value, dict) and "Fn::Sub" in value:
+        text = value["Fn::Sub"]
+        for name, length in {"AWS::Partition": 10, "AWS::Region": 14, "AWS::AccountId": 12}.items():
+            text = text.replace("${" + name + "}", "x" * length)
+        return text
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("Fn::GetAtt", "Ref"):
+        return "x" * 100
+    if isinstance(value, dict):
+        return {key: texts(inner) for key, inner in value.items()}
+    return [texts(inner) for inner in value] if isinstance(value, list) else value
+
+
+def nothing_is_allowed_that_is_not_named():
+    # CloudWatch and X-Ray know no resources for these.
+    unnamed = {"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+    for name, statement in statements():
+        if statement["Effect"] == "Deny":
+            continue
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        assert all("*" not in action for action in actions), f"{name}: {actions}"
+        for resource in resources:
+            text = texts(resource)
+            if text == "*":
+                assert set(actions) <= unnamed, f"{name}: {actions} on everything"
+            assert not re.search(r"(foundation-model|inference-profile)/\*$", text), f"{name}: {text}"
+
+
+def every_policy_is_as_small_as_iam_wants_it():
+    def size(document):
+        return len(json.dumps(texts(document), separators=(",", ":")))
+    for name, properties in of_type("AWS::IAM::ManagedPolicy").items():
+        assert size(properties["PolicyDocument"]) <= 6_144, f"{name}: {size(properties['PolicyDocument'])}"
+        print(f"  {name}: {size(properties['PolicyDocument'])} of 6,144 characters")
+    for name, properties in of_type("AWS::IAM::Role").items():
+        inline = sum(size(policy["PolicyDocument"]) for policy in properties.get("Policies", []))
+        assert inline <= 10_240, f"{name}: {inline}"
+
+
+def every_variable_is_documented():
+    table = set(re.findall(r"`([A-Z_]+)`", README))
+    for name, properties in of_type("AWS::Lambda::Function").items():
+        variables = set(properties.get("Environment", {}).get("Variables", {}))
+        assert variables <= table, f"{name}: {variables - table}"
+
+
+def alarms_watch_what_is_written():
+    ours = Path("shared/src/telemetry.rs").read_text() + Path("functions/usage-report/src/metrics.rs").read_text()
+    for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+        assert alarm["AlarmActions"] == [{"Ref": "ReportTopic"}], name
+        if alarm["Namespace"] == {"Ref": "MetricsNamespace"}:
+            assert f'"{alarm["MetricName"]}"' in ours, f"{name}: nobody writes {alarm['MetricName']}"
+            assert "Dimensions" not in alarm, name
+    assert "KmsMasterKeyId" not in RESOURCES["ReportTopic"]["Properties"], "alarms could not publish"
+    body = texts(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]).replace("${MetricsNamespace}", "BedrockRouter")
+    widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))["widgets"]
+    for metric in (metric for widget in widgets for metric in widget["properties"]["metrics"]):
+        if metric[0] == "BedrockRouter":
+            assert f'"{metric[1]}"' in ours, metric
+
+
+for check in (
+    every_method_streams_for_as_long_as_lambda_goes, every_method_but_health_has_an_authorizer, every_route_of_the_code_is_there_and_no_other,
+    nothing_is_allowed_that_is_not_named, every_policy_is_as_small_as_iam_wants_it, every_variable_is_documented, alarms_watch_what_is_written,
+):
+    check()
+    print(f"{check.__name__}: ok")
