@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers iam page fuzz load soak catalog catalog-check bench build size validate deny deploy
+.PHONY: run check test openapi peers iam page fuzz load soak catalog catalog-check bench build sam-local smoke size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -87,6 +87,15 @@ validate: $(VENV)/sam $(TOOLS)/checkov/bin/checkov
 
 deny: $(TOOLS)/bin/cargo-deny
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo deny check licenses bans sources
+
+# Every function with every event in SAM's container, against the local stand-ins; needs a Docker daemon. Takes a release build.
+sam-local: $(VENV)/sam $(VENV)/cargo-lambda
+	cargo build
+	python3 -B tests/peers/sam_local.py $(CURDIR)/target/debug/local $(VENV)/sam
+
+# A few calls against a deployed stack, for less than a cent: `make smoke URL=...`, with AWS credentials or an API_KEY in the environment.
+smoke:
+	tests/smoke.sh $(URL)
 
 # Into your AWS account; asks before it changes anything.
 deploy: $(VENV)/sam $(VENV)/cargo-lambda
