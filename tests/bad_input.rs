@@ -10,12 +10,12 @@ use local::bedrock::Bedrock;
 use local::stack::{config, functions, simulate};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::catalog::Catalog;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-use crate::lambda::Lambda;
+use crate::lambda::{Lambda, event};
 
 #[tokio::test]
 async fn what_is_wrong_is_named() {
@@ -340,4 +340,62 @@ fn any_prompt_and_model_name_is_answered() {
         },
     );
     result.unwrap();
+}
+
+#[tokio::test]
+async fn browsers_of_named_sites_may_ask_and_others_may_not() {
+    let preflight = |origin: &str| {
+        let mut event: Value = serde_json::from_str(&event("invoke-rest")).unwrap();
+        event["httpMethod"] = json!("OPTIONS");
+        event["requestContext"]["httpMethod"] = json!("OPTIONS");
+        event["body"] = Value::Null;
+        event["headers"] = json!({ "origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization" });
+        event["multiValueHeaders"] = json!({});
+        event.to_string()
+    };
+    let header = |answer: &Value, name: &str| {
+        answer["multiValueHeaders"][name][0]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let lambda = Lambda::router(&[("CORS_ORIGIN", "https://a.example, https://b.example")]).await;
+    let answer = lambda.invoke(&preflight("https://b.example")).await;
+    assert_eq!(answer["statusCode"], 200);
+    assert_eq!(
+        header(&answer, "access-control-allow-origin").as_deref(),
+        Some("https://b.example"),
+        "{answer}"
+    );
+    assert_eq!(
+        header(&answer, "access-control-allow-headers").as_deref(),
+        Some("authorization"),
+        "{answer}"
+    );
+    let answer = lambda.invoke(&preflight("https://evil.example")).await;
+    assert_eq!(
+        header(&answer, "access-control-allow-origin"),
+        None,
+        "{answer}"
+    );
+    let mut asked: Value = serde_json::from_str(&event("invoke-rest")).unwrap();
+    asked["multiValueHeaders"]["origin"] = json!(["https://a.example"]);
+    asked["headers"]["origin"] = json!("https://a.example");
+    let answer = lambda.invoke(&asked.to_string()).await;
+    assert_eq!(
+        (
+            &answer["statusCode"],
+            header(&answer, "access-control-allow-origin").as_deref()
+        ),
+        (&json!(200), Some("https://a.example"))
+    );
+    // Without the setting there is no such thing.
+    let lambda = Lambda::router(&[]).await;
+    let answer = lambda.invoke(&preflight("https://a.example")).await;
+    assert_eq!(
+        (
+            &answer["statusCode"],
+            header(&answer, "access-control-allow-origin")
+        ),
+        (&json!(405), None)
+    );
 }

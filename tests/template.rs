@@ -51,7 +51,11 @@ fn a_model_that_is_routed_to_without_a_permission_is_noticed() {
         &format!("\"candidates\": [\"{other}\", "),
         1,
     );
-    let changed = changed.replacen("\"quality\": {", &format!("\"quality\": {{\"{other}\": 1, "), 1);
+    let changed = changed.replacen(
+        "\"quality\": {",
+        &format!("\"quality\": {{\"{other}\": 1, "),
+        1,
+    );
     let catalog = shared::catalog::load(&models, &changed).unwrap();
     let template = file("template.yaml");
     let filled = local::iam::fill(&template, &catalog).unwrap();

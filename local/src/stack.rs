@@ -107,6 +107,7 @@ pub fn routes() -> impl Iterator<Item = &'static str> {
 /// Every function's routes on one port, each call with an id.
 pub fn functions(config: Config, client: Client) -> Router {
     let calls = Arc::new(AtomicU64::new(1));
+    let sites = config.sites.clone();
     let number = move |mut request: Request, next: Next| {
         let id = format!("local-{}", calls.fetch_add(1, Ordering::Relaxed));
         request.extensions_mut().insert(RequestId(id));
@@ -117,7 +118,7 @@ pub fn functions(config: Config, client: Client) -> Router {
         client: client.clone(),
     };
     let routes = router::routes(App::new(config, client)).merge(embeddings::routes(embeddings));
-    closed(routes).layer(from_fn(number))
+    closed(routes, &sites).layer(from_fn(number))
 }
 
 /// Writes a line a request to standard error.

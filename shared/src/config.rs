@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use http::HeaderValue;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub streaming: bool,
     /// Path under which a custom domain maps the API, without a trailing slash.
     pub base_path: String,
+    /// Sites whose browsers may ask; `*` for all.
+    pub sites: Vec<HeaderValue>,
     /// Models and routes.
     pub catalog: Cow<'static, Catalog>,
 }
@@ -54,6 +57,7 @@ impl Config {
     /// | `BEDROCK_ENDPOINT` | the public one | URL of a VPC endpoint for bedrock-runtime, or of the local stand-in |
     /// | `GUARDRAIL` | none | `id:version` of a guardrail for every model call, or its ARN and version; callers cannot switch it off |
     /// | `RESPONSE_MODE` | `buffered` | `stream` where the invoker takes Lambda's response streaming: a REST API in stream mode, a function URL |
+    /// | `CORS_ORIGIN` | none | sites whose browsers may ask, such as `https://example.com`, parted by commas; `*` for all |
     /// | `BASE_PATH` | none | path under which a custom domain maps the API |
     /// | `CATALOG_FILE`, `ROUTES_FILE` | built in | files in the place of `models.json` and `routes.json` |
     ///
@@ -100,9 +104,23 @@ impl Config {
             base_path: lookup("BASE_PATH")
                 .map(|path| format!("/{}", path.trim_matches('/')))
                 .unwrap_or_default(),
+            sites: sites(&lookup)?,
             catalog,
         })
     }
+}
+
+fn sites(lookup: &impl Fn(&str) -> Option<String>) -> Result<Vec<HeaderValue>, String> {
+    let named = lookup("CORS_ORIGIN").unwrap_or_default();
+    let named = named.split(',').map(str::trim);
+    let read = |site: &str| {
+        let is_origin = site == "*" || (site.contains("://") && !site.ends_with('/'));
+        let value = HeaderValue::from_str(site).ok().filter(|_| is_origin);
+        value.ok_or_else(|| {
+            format!("CORS_ORIGIN holds {site:?}, which is not an origin such as https://example.com, or *")
+        })
+    };
+    named.filter(|site| !site.is_empty()).map(read).collect()
 }
 
 fn number<T: FromStr>(
@@ -307,6 +325,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (name, value, complaint) in [
             ("AWS_REGION", " ", "AWS_REGION is not set"),
+            ("CORS_ORIGIN", "example.com", "not an origin such as"),
             (
                 "MAX_TOKENS",
                 "ten",

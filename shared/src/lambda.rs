@@ -24,7 +24,8 @@ pub async fn serve(
     let client = bedrock::client(config.bedrock_endpoint.as_deref()).await;
     let (base_path, streaming) = (config.base_path.clone(), config.streaming);
     let runtime_api = variable("AWS_LAMBDA_RUNTIME_API").unwrap_or_default();
-    let routes = http::closed(routes(config, client));
+    let sites = config.sites.clone();
+    let routes = http::closed(routes(config, client), &sites);
     let routes = routes.map_request(move |request| http::at_root(request, &base_path));
     if streaming {
         let routes =

@@ -243,8 +243,8 @@ impl Fault {
             }
             Outcome::Filtered => format!("{message}; change the request, or name another model"),
             Outcome::Denied => format!(
-                "Bedrock says: {message}. Check the function's permissions, and that the account has access to the model \
-                 (a third-party model needs a Marketplace subscription, Anthropic's also a use-case form)"
+                "Bedrock says: {message}. Check that the function may invoke it (template.yaml: Models=catalog for models beyond \
+                 routes.json, and DataResidency), and that the account has access to the model (a third-party model needs a Marketplace subscription, Anthropic's also a use-case form)"
             ),
             Outcome::Failed => {
                 "the call to Bedrock failed; the log has the cause under the request id".into()
