@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers iam page fuzz load soak catalog catalog-check bench build sam-local smoke size validate deny deploy
+.PHONY: run check test openapi peers iam page fuzz load soak catalog catalog-check bench build sam-local smoke package size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -96,6 +96,13 @@ sam-local: $(VENV)/sam $(VENV)/cargo-lambda
 # A few calls against a deployed stack, for less than a cent: `make smoke URL=...`, with AWS credentials or an API_KEY in the environment.
 smoke:
 	tests/smoke.sh $(URL)
+
+# What `sam deploy` takes, for people without Rust: unpack it, and say `sam deploy` in it.
+package: $(VENV)/sam $(VENV)/cargo-lambda
+	PATH="$(CURDIR)/$(VENV):$$PATH" sam build
+	cp samconfig.toml README.md LICENSE-APACHE LICENSE-MIT .aws-sam/build/
+	tar -C .aws-sam/build -czf target/bedrock-router.tar.gz .
+	@ls -l target/bedrock-router.tar.gz
 
 # Into your AWS account; asks before it changes anything.
 deploy: $(VENV)/sam $(VENV)/cargo-lambda
