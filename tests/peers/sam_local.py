@@ -111,8 +111,10 @@ def ask_the_api(application, more):
         wait_for(port)
         for path, body in (("/health", None), ("/invoke", {"prompt": "Why is the sky blue?"}), ("/embeddings", {"texts": ["a", "b"]})):
             data = None if body is None else json.dumps(body).encode()
+            # SAM serves both APIs at one address, and asks the authorizer for what is in both; it knows no usage plans.
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"x-api-key": "k" * 20})
             # Containers are made when they are first needed.
-            with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", data), timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 assert response.status == 200 and json.loads(response.read())
             print(f"start-api {path}: 200", flush=True)
     finally:
@@ -125,7 +127,8 @@ def main():
     if subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
         raise SystemExit("no Docker daemon answers; start one, for example with `dockerd &` as root")
     base_image()
-    application = build()
+    # A second run need not build again: `make sam-local BUILT=1`.
+    application = WORK / "application" if os.environ.get("BUILT") else build()
     aws_port = free_port()
     stand_in = subprocess.Popen(
         [LOCAL, "--listen", "0.0.0.0", "--port", str(free_port()), "--aws-port", str(aws_port)],
