@@ -62,18 +62,13 @@ pub async fn report(app: &App, wanted: &Wanted, now: Timestamp) -> Result<String
         return serde_json::to_string(&report).map_err(|error| error.to_string());
     }
     let page = write(&report, &wanted.out)?;
-    if wanted.open {
-        open::that_detached(&page).map_err(|error| {
-            format!(
-                "no browser could be started ({error}); open {}",
-                page.display()
-            )
-        })?;
+    let page = page.display();
+    let mut files = format!("page  {page}\ndata  report.json and report.csv beside it");
+    if wanted.open
+        && let Err(error) = open::that_detached(page.to_string())
+    {
+        files += &format!("\n\nno browser could be started ({error}); open the page yourself");
     }
-    let files = format!(
-        "page  {}\ndata  report.json and report.csv beside it",
-        page.display()
-    );
     Ok(format!("{}\n{files}", text(&report, None)))
 }
 
