@@ -325,7 +325,11 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (name, value, complaint) in [
             ("AWS_REGION", " ", "AWS_REGION is not set"),
-            ("CORS_ORIGIN", "example.com", "not an origin such as"),
+            (
+                "CORS_ORIGIN",
+                "example.com",
+                "CORS_ORIGIN holds \"example.com\", which is not an origin such as https://example.com, or *",
+            ),
             (
                 "MAX_TOKENS",
                 "ten",
