@@ -322,6 +322,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn what_is_wrong_is_said() {
         for (name, value, complaint) in [
             ("AWS_REGION", " ", "AWS_REGION is not set"),
