@@ -46,41 +46,29 @@ fn list(name: &str, catalog: &Catalog) -> Option<Vec<String>> {
         format!("{own}:inference-profile/*.{}", model.id)
     };
     let has_profiles = |model: &Model| !model.profiles.is_empty();
+    let embeds = |model: &Model| model.kind == Kind::Embedding;
+    let by_big = |model: &Model| {
+        ["Amazon", "Anthropic", "OpenAI", "Meta"].contains(&model.provider.as_ref())
+    };
+    let chosen = |model: &Model| text(model) && is_routed(model);
+    let rest = |model: &Model| text(model) && !is_routed(model);
     let models = |wanted: &dyn Fn(&Model) -> bool, arn: &dyn Fn(&Model) -> String| {
         let wanted = callable(catalog).filter(|model| wanted(model));
         wanted.map(arn).collect()
     };
-    let of_kind = |kind: Kind| move |model: &Model| model.kind == kind;
-    let rest = |part: &dyn Fn(&str) -> bool, arn| {
-        let is_part = |model: &Model| text(model) && !is_routed(model) && part(&model.provider);
-        models(&is_part, arn)
-    };
-    let big = |provider: &str| ["Amazon", "Anthropic", "OpenAI", "Meta"].contains(&provider);
     Some(match name {
-        "routed" => models(&|model| text(model) && is_routed(model), &here),
-        "routed-profiles" => {
-            let wanted = |model: &Model| text(model) && is_routed(model) && has_profiles(model);
-            models(&wanted, &profiles)
-        }
-        "routed-destinations" => {
-            let wanted = |model: &Model| text(model) && is_routed(model) && has_profiles(model);
-            models(&wanted, &anywhere)
-        }
-        "rest-1" => rest(&big, &anywhere),
-        "rest-2" => rest(&|provider| !big(provider), &anywhere),
-        "rest-profiles" => {
-            let wanted = |model: &Model| text(model) && !is_routed(model) && has_profiles(model);
-            models(&wanted, &profiles)
-        }
-        "specialists" => {
-            let wanted = |model: &Model| matches!(model.kind, Kind::Image | Kind::Rerank);
-            models(&wanted, &anywhere)
-        }
-        "embeddings" => models(&of_kind(Kind::Embedding), &anywhere),
-        "embeddings-profiles" => {
-            let wanted = |model: &Model| model.kind == Kind::Embedding && has_profiles(model);
-            models(&wanted, &profiles)
-        }
+        "routed" => models(&chosen, &here),
+        "routed-profiles" => models(&|model| chosen(model) && has_profiles(model), &profiles),
+        "routed-destinations" => models(&|model| chosen(model) && has_profiles(model), &anywhere),
+        "rest-1" => models(&|model| rest(model) && by_big(model), &anywhere),
+        "rest-2" => models(&|model| rest(model) && !by_big(model), &anywhere),
+        "rest-profiles" => models(&|model| rest(model) && has_profiles(model), &profiles),
+        "specialists" => models(
+            &|model| matches!(model.kind, Kind::Image | Kind::Rerank),
+            &anywhere,
+        ),
+        "embeddings" => models(&embeds, &anywhere),
+        "embeddings-profiles" => models(&|model| embeds(model) && has_profiles(model), &profiles),
         _ => return None,
     })
 }
