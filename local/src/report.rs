@@ -8,9 +8,8 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde_json::json;
 use usage_report::App;
-use usage_report::page::page;
+use usage_report::deliver::files;
 use usage_report::report::Report;
-use usage_report::rows::csv;
 use usage_report::text::text;
 use usage_report::window::Order;
 
@@ -74,18 +73,10 @@ pub async fn report(app: &App, wanted: &Wanted, now: Timestamp) -> Result<String
 
 /// Writes the files, and returns the page's path.
 fn write(report: &Report, folder: &Path) -> Result<PathBuf, String> {
-    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
+    let told = |error: &std::io::Error| format!("{}: {error}", folder.display());
     fs::create_dir_all(folder).map_err(|error| told(&error))?;
-    let file = folder.join("report.html");
-    let page = page(report).map_err(|error| told(&error))?;
-    let json = serde_json::to_string(report).map_err(|error| told(&error))?;
-    let rows = csv(report).map_err(|error| told(&error))?;
-    for (name, text) in [
-        ("report.html", page),
-        ("report.json", json),
-        ("report.csv", rows),
-    ] {
+    for (name, _, text) in files(report)? {
         fs::write(folder.join(name), text).map_err(|error| told(&error))?;
     }
-    Ok(file)
+    Ok(folder.join("report.html"))
 }

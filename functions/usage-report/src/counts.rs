@@ -217,3 +217,13 @@ pub fn tokens(usage: &Usage, prices: &Prices) -> Option<Usd> {
     };
     cost(usage, &base, ServiceTier::Default).map(|cost| cost.total_usd)
 }
+
+/// An amount as a float, for what takes no other: charts and metrics.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "it is looked at, not counted on"
+)]
+pub fn dollars(amount: Usd) -> f64 {
+    amount.pico() as f64 / 1e12
+}

@@ -18,21 +18,21 @@ const LONGEST_MESSAGE: usize = 250_000;
 const LONGEST_SUBJECT: usize = 100;
 
 /// Where reports go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outlets {
-    /// A bucket for the files, and the marks of what has been delivered.
-    pub bucket: Option<Bucket>,
-    /// A topic for the text.
-    pub topic: Option<Topic>,
+    /// For the files, and the marks of what has been delivered.
+    bucket: Option<Bucket>,
+    /// For the text.
+    topic: Option<Topic>,
     /// CloudWatch namespace of the metrics.
-    pub namespace: Option<String>,
+    namespace: Option<String>,
     /// What this instance has delivered, should the marks be out of reach.
-    pub delivered: Mutex<BTreeSet<String>>,
+    delivered: Mutex<BTreeSet<String>>,
 }
 
 /// A bucket of S3.
 #[derive(Debug)]
-pub struct Bucket {
+struct Bucket {
     client: aws_sdk_s3::Client,
     name: String,
     region: String,
@@ -40,7 +40,7 @@ pub struct Bucket {
 
 /// A topic of SNS.
 #[derive(Debug)]
-pub struct Topic {
+struct Topic {
     client: aws_sdk_sns::Client,
     arn: String,
 }
@@ -193,20 +193,9 @@ impl Outlets {
 
 impl Bucket {
     async fn put_files(&self, report: &Report, key: &str) -> Result<(), String> {
-        let page = page::page(report).map_err(|error| format!("the page: {error}"))?;
-        let rows = rows::csv(report).map_err(|error| format!("the rows: {error}"))?;
-        let json = serde_json::to_string(report).map_err(|error| error.to_string())?;
-        let link = self.link(key);
-        for (name, content_type, body) in [
-            ("report.html", "text/html; charset=utf-8", page),
-            ("report.json", "application/json", json),
-            ("report.csv", "text/csv; charset=utf-8", rows),
-            (
-                "report.txt",
-                "text/plain; charset=utf-8",
-                text(report, Some(&link)),
-            ),
-        ] {
+        let text = text(report, Some(&self.link(key)));
+        let text = ("report.txt", "text/plain; charset=utf-8", text);
+        for (name, content_type, body) in files(report)?.into_iter().chain([text]) {
             self.put(&format!("{key}/{name}"), content_type, body)
                 .await?;
         }
@@ -252,6 +241,21 @@ impl Topic {
             Err(error) => Err(told(&error)),
         }
     }
+}
+
+/// The files of a report: name, content type, text.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn files(report: &Report) -> Result<[(&'static str, &'static str, String); 3], String> {
+    let page = page::page(report).map_err(|error| format!("the page: {error}"))?;
+    let rows = rows::csv(report).map_err(|error| format!("the rows: {error}"))?;
+    let json = serde_json::to_string(report).map_err(|error| error.to_string())?;
+    Ok([
+        ("report.html", "text/html; charset=utf-8", page),
+        ("report.json", "application/json", json),
+        ("report.csv", "text/csv; charset=utf-8", rows),
+    ])
 }
 
 /// SNS takes ASCII in a subject, and no control characters.

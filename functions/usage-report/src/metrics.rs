@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use shared::usd::Usd;
 
+use crate::counts::dollars;
 use crate::report::{Month, Report};
 
 /// CloudWatch takes figures of so many days.
@@ -116,9 +117,4 @@ struct Line {
     aws: Value,
     #[serde(flatten)]
     values: Map<String, Value>,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a metric is a float")]
-fn dollars(amount: Usd) -> f64 {
-    amount.pico() as f64 / 1e12
 }

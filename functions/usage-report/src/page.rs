@@ -10,6 +10,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use shared::usd::Usd;
 
 use crate::chart::{Bars, COLOURS, Failure, Lines, Tick, bars, lines};
+use crate::counts::dollars;
 use crate::figures::Metric;
 use crate::report::{Month, Report, Row, Total};
 use crate::text::{cents, change, grouped, money, month_name, nothing, plain, span};
@@ -335,11 +336,6 @@ fn ticks(times: &[Timestamp]) -> Vec<Tick> {
     let times = times.filter(|(_, time)| time.as_second() % every == 0);
     let label = |time: &Timestamp| Offset::UTC.to_datetime(*time).strftime(format).to_string();
     times.map(|(step, time)| (step, label(time))).collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a height")]
-fn dollars(amount: Usd) -> f64 {
-    amount.pico() as f64 / 1e12
 }
 
 /// A large number in few digits.

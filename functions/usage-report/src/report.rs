@@ -252,6 +252,16 @@ impl Row {
             || self.previous_invocations > 0
             || self.costs.keys().any(|time| day(*time) >= first)
     }
+
+    /// The cost of each of the days before a day that show what is usual, from the first of use on.
+    #[must_use]
+    pub fn usual(&self, start: Timestamp) -> Vec<Usd> {
+        let first = self.costs.keys().next().copied().unwrap_or(start);
+        let days = (1..=USUAL_DAYS).map(|back| start - (back * 24).hours());
+        let days = days.filter(|time| *time >= first);
+        days.map(|time| self.costs.get(&time).copied().unwrap_or_default())
+            .collect()
+    }
 }
 
 impl Total {
@@ -457,18 +467,6 @@ fn baseline(config: &Config, rows: &[Row]) -> Option<Baseline> {
         cost_usd: there,
         saved_usd: there - here,
     })
-}
-
-impl Row {
-    /// The cost of each of the days before a day that show what is usual, from the first of use on.
-    #[must_use]
-    pub fn usual(&self, start: Timestamp) -> Vec<Usd> {
-        let first = self.costs.keys().next().copied().unwrap_or(start);
-        let days = (1..=USUAL_DAYS).map(|back| start - (back * 24).hours());
-        let days = days.filter(|time| *time >= first);
-        days.map(|time| self.costs.get(&time).copied().unwrap_or_default())
-            .collect()
-    }
 }
 
 #[cfg(test)]
