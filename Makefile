@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers iam page fuzz load soak catalog catalog-check bench build sam-local smoke package size validate deny deploy
+.PHONY: run check test openapi peers iam page fuzz load soak catalog catalog-check bench build sam-local cargo-lambda smoke package size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -92,6 +92,11 @@ deny: $(TOOLS)/bin/cargo-deny
 sam-local: $(VENV)/sam $(VENV)/cargo-lambda
 	cargo build
 	python3 -B tests/peers/sam_local.py $(CURDIR)/target/debug/local $(VENV)/sam
+
+# The same without containers, by cargo-lambda's own emulator of the Runtime API.
+cargo-lambda: $(VENV)/cargo-lambda
+	cargo build
+	python3 -B tests/peers/cargo_lambda.py $(CURDIR)/target/debug/local $(VENV)/cargo-lambda
 
 # A few calls against a deployed stack, for less than a cent: `make smoke URL=...`, with AWS credentials or an API_KEY in the environment.
 smoke:

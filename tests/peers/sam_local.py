@@ -13,6 +13,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from events import EVENTS, check, function
 from stack import LOCAL, free_port, wait_for
 
 SAM = Path(sys.argv[2]).resolve()
@@ -67,24 +68,6 @@ def build():
     return application
 
 
-def function(event):
-    for prefix, name in (("report", "UsageReport"), ("authorizer", "Authorizer"), ("embeddings", "Embeddings"), ("openai-embeddings", "Embeddings")):
-        if event.startswith(prefix):
-            return f"{name}Function"
-    return "RouterFunction"
-
-
-def check(event, answer):
-    if event.startswith("report"):
-        assert answer["window"]["name"] and answer["missing"] == [], answer
-        return f"{answer['window']['start']} to {answer['window']['end']}, {len(answer['models'])} models"
-    if event.startswith("authorizer"):
-        assert len(answer["usageIdentifierKey"]) >= 20, answer
-        return "a key is handed on"
-    assert answer["statusCode"] < 500, answer
-    return f"status {answer['statusCode']}"
-
-
 def options(aws_port):
     gateway = run("docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}", stdout=subprocess.PIPE).stdout.strip()
     address = f"http://host.docker.internal:{aws_port}"
@@ -95,7 +78,7 @@ def options(aws_port):
 
 
 def invoke_each(application, more):
-    for path in sorted((ROOT / "events").glob("*.json")):
+    for path in EVENTS:
         name = function(path.stem)
         answer = run(SAM, "local", "invoke", name, "-e", path, *more, cwd=application, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         lines = [line for line in answer.stdout.splitlines() if line.startswith("{") and '"_aws"' not in line]

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
@@ -18,9 +19,12 @@ class Policies:
         return {}
 
 
-# Code is uploaded before SAM's service sees a template.
-TEMPLATE = transform(yaml_parse(re.sub(r"CodeUri: .*", "CodeUri: s3://bucket/key", SOURCE)), {}, Policies())
-RESOURCES = TEMPLATE["Resources"]
+def translated(**parameters):
+    # Code is uploaded before SAM's service sees a template.
+    return transform(yaml_parse(re.sub(r"CodeUri: .*", "CodeUri: s3://bucket/key", SOURCE)), parameters, Policies())["Resources"]
+
+
+RESOURCES = translated()
 
 
 def of_type(kind):
@@ -127,11 +131,53 @@ def every_policy_is_as_small_as_iam_wants_it():
         assert inline <= 10_240, f"{name}: {inline}"
 
 
-def every_variable_is_documented():
+def every_variable_is_read_and_documented():
     table = set(re.findall(r"`([A-Z_]+)`", README))
+    sources = [path for folder in ("shared/src", "functions") for path in Path(folder).rglob("*.rs")]
+    read = set(re.findall(r'"([A-Z_]+)"', "".join(path.read_text() for path in sources)))
     for name, properties in of_type("AWS::Lambda::Function").items():
         variables = set(properties.get("Environment", {}).get("Variables", {}))
-        assert variables <= table, f"{name}: {variables - table}"
+        assert variables <= table & read, f"{name}: {variables - (table & read)}"
+
+
+def a_change_of_settings_reaches_the_callers():
+    """They meet an alias; a new version of the settings must make a new version of the functions."""
+    content = RESOURCES["Settings"]["Properties"]["Content"]["Fn::Sub"]
+    recorded = dict(line.split("=") for line in content.splitlines())
+    versions = of_type("AWS::Lambda::Version").values()
+    for function in ("RouterFunction", "EmbeddingsFunction"):
+        variables = RESOURCES[function]["Properties"]["Environment"]["Variables"]
+        assert {name: "${" + value["Ref"] + "}" for name, value in variables.items()} == recorded, function
+        version, = (version for version in versions if version["FunctionName"] == {"Ref": function})
+        assert version["Description"] == {"Fn::Sub": "Settings ${Settings.VersionNumber}"}
+    # What CloudFormation cannot change in place it makes anew.
+    for kind, name in (("AWS::Lambda::Version", "Description"), ("AWS::AppConfig::HostedConfigurationVersion", "Content")):
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+        assert f"/properties/{name}" in schema["createOnlyProperties"], kind
+    for api in of_type("AWS::ApiGateway::RestApi"):
+        for method, path, operation in methods(api):
+            uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+            assert "FunctionAliaslive}" in uri, f"{api} {method} {path}: {uri}"
+
+
+def a_gradual_deployment_goes_back_on_alarm():
+    for deployment, group in ((kind, group) for kind in ("AllAtOnce", "Canary10Percent5Minutes") for group in groups(kind)):
+        name = group["DeploymentConfigName"]["Fn::Sub"][1]["ConfigName"]
+        assert name == deployment, name
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+        condition, gradual, at_once = group["AlarmConfiguration"]["Fn::If"]
+        assert (condition, len(gradual["Alarms"]), at_once) == ("IsGradual", 2, {}), group
+
+
+def groups(deployment):
+    return [r["Properties"] for r in translated(Deployment=deployment).values() if r["Type"] == "AWS::CodeDeploy::DeploymentGroup"]
+
+
+def sites_see_what_api_gateway_refuses():
+    for api in of_type("AWS::ApiGateway::RestApi"):
+        for kind, response in RESOURCES[api]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"].items():
+            allowed = response["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"]
+            assert allowed["Fn::If"][:2] == ["HasCors", "'*'"], f"{api} {kind}"
 
 
 def alarms_watch_what_is_written():
@@ -151,7 +197,8 @@ def alarms_watch_what_is_written():
 
 for check in (
     every_method_streams_for_as_long_as_lambda_goes, every_method_but_health_has_an_authorizer, every_route_of_the_code_is_there_and_no_other,
-    nothing_is_allowed_that_is_not_named, every_policy_is_as_small_as_iam_wants_it, every_variable_is_documented, alarms_watch_what_is_written,
+    nothing_is_allowed_that_is_not_named, every_policy_is_as_small_as_iam_wants_it, every_variable_is_read_and_documented, a_change_of_settings_reaches_the_callers,
+    a_gradual_deployment_goes_back_on_alarm, sites_see_what_api_gateway_refuses, alarms_watch_what_is_written,
 ):
     check()
     print(f"{check.__name__}: ok")
