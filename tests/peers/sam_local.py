@@ -70,6 +70,8 @@ def build():
 
 def options(aws_port):
     gateway = run("docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}", stdout=subprocess.PIPE).stdout.strip()
+    # Some daemons tell no gateway before their first container.
+    gateway = gateway or "host-gateway"
     address = f"http://host.docker.internal:{aws_port}"
     return [
         "--skip-pull-image", "--add-host", f"host.docker.internal:{gateway}", "--env-vars", ROOT / "local/sam.json",
