@@ -91,7 +91,7 @@ macro_rules! literals {
 }
 
 structs! {
-    Catalog { models, names, tiers, routes, estimate }
+    Catalog { models, names, tiers, routes, estimate, compare }
     Model {
         id, name, provider, family, kind, strengths, use_for, input, output, limits, capabilities, prices, regions, profiles, lifecycle,
         successor, aliases, embedding, images, rerank, sources

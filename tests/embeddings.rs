@@ -723,7 +723,7 @@ async fn openais_dialect_gives_the_same_vectors() {
         (json!({ "model": "x" }), 400, "body"),
         (
             json!({ "input": "a", "model": "text-embedding-3-small" }),
-            400,
+            404,
             "model",
         ),
     ] {

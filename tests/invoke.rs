@@ -8,7 +8,13 @@ use serde_json::{Value, json};
 use crate::lambda::{Lambda, answer, event, events};
 
 /// Every file in `events/`, with the status it gets and the model that answers.
-const EVENTS: [(&str, u16, &str); 22] = [
+const EVENTS: [(&str, u16, &str); 28] = [
+    ("compare-rest", 200, ""),
+    ("openai-chat-rest", 200, ""),
+    ("openai-models-rest", 200, ""),
+    ("openai-model-rest", 200, ""),
+    ("converse-rest", 200, ""),
+    ("converse-stream-rest", 200, ""),
     ("embeddings-rest", 200, ""),
     ("openai-embeddings-rest", 200, ""),
     ("images-rest", 200, ""),
@@ -54,7 +60,9 @@ async fn every_event_is_answered() {
         let response = lambda.invoke(&event(name)).await;
         let (got, body) = answer(&response);
         assert_eq!(got, status, "{name}: {body}");
-        let kind = if status == 200 {
+        let kind = if name.contains("stream") {
+            "application/vnd.amazon.eventstream"
+        } else if status == 200 {
             "application/json"
         } else {
             "application/problem+json"

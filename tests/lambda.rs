@@ -143,6 +143,15 @@ impl Lambda {
         answer(&self.invoke(&event.to_string()).await)
     }
 
+    /// Sends a body to a path through an HTTP API, and returns what comes as text.
+    pub async fn post_for_text(&self, path: &str, body: &str) -> String {
+        let mut event: Value = serde_json::from_str(&event("invoke-http")).unwrap();
+        event["rawPath"] = path.into();
+        event["body"] = body.into();
+        let answer = self.invoke(&event.to_string()).await;
+        answer["body"].as_str().unwrap().to_owned()
+    }
+
     /// Sends a body to `/invoke` and returns status, problem or events, and when each piece came.
     pub async fn stream(&self, body: &Value) -> Streamed {
         let mut event: Value = serde_json::from_str(&event("invoke-http")).unwrap();
@@ -416,9 +425,7 @@ fn streamed_answer(whole: &[u8], pieces: Vec<(Instant, Bytes)>) -> Value {
         .position(|bytes| bytes == [0; 8])
         .expect("eight zeros end the head");
     let mut answer: Value = serde_json::from_slice(&whole[..zeros]).unwrap();
-    answer["body"] = String::from_utf8(whole[zeros + 8..].to_vec())
-        .unwrap()
-        .into();
+    answer["body"] = String::from_utf8_lossy(&whole[zeros + 8..]).into();
     let ago =
         |at: Instant| micros().saturating_sub(u64::try_from(at.elapsed().as_micros()).unwrap());
     answer["pieces"] = pieces

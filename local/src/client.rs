@@ -23,9 +23,15 @@ pub async fn send(router: Router, request: Request<Body>) -> Result<Vec<u8>, Str
     if status == StatusCode::OK {
         return Ok(body.to_vec());
     }
-    let answer: Value = serde_json::from_slice(&body)
-        .map_err(|error| format!("the answer is not JSON: {error}"))?;
-    Err(problem(&answer))
+    Err(problem_of(&body))
+}
+
+/// A problem in lines to print.
+pub(crate) fn problem_of(body: &[u8]) -> String {
+    match serde_json::from_slice(body) {
+        Ok(answer) => problem(&answer),
+        Err(error) => format!("the answer is not JSON: {error}"),
+    }
 }
 
 /// An empty table in the style of all our tables.

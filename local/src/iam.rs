@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use shared::catalog::{Catalog, Kind, Model, Status};
+use shared::telemetry;
 
 /// Fills every list of a template anew.
 ///
@@ -97,12 +98,18 @@ fn callable(catalog: &Catalog) -> impl Iterator<Item = &Model> {
     models.into_iter()
 }
 
-/// Models that `auto` may choose.
+/// Models that `auto` may choose, and those that are compared when none are named: themselves, or what has taken their place.
 fn routed(catalog: &Catalog) -> BTreeSet<&str> {
+    let compared = catalog.compare.iter().filter_map(|at| catalog.model(*at));
+    let compared = compared.filter_map(|model| match model.lifecycle.status {
+        Status::EndOfLife => catalog.successor(model, telemetry::today()),
+        Status::Active | Status::Legacy => Some(model),
+    });
     let ranked = catalog
         .routes
         .iter()
         .flat_map(|route| route.candidates.iter());
     let models = ranked.filter_map(|ranked| catalog.model(ranked.model));
-    models.map(|model| model.id.as_ref()).collect()
+    let all = models.chain(compared);
+    all.map(|model| model.id.as_ref()).collect()
 }

@@ -8,6 +8,7 @@ pub mod ask;
 pub mod bedrock;
 pub mod client;
 pub mod cloudwatch;
+pub mod compare;
 pub mod embed;
 pub mod estimate;
 pub mod iam;

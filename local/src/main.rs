@@ -12,6 +12,7 @@ use axum::middleware::from_fn;
 use clap::{Parser, Subcommand};
 use local::ask::{Question, ask};
 use local::bedrock::Bedrock;
+use local::compare::{Contest, compare};
 use local::embed::{Texts, embed};
 use local::estimate::{Wanted, estimate};
 use local::iam::fill;
@@ -57,6 +58,8 @@ enum Command {
     Models(Filter),
     /// Price tokens or a prompt on several models, the cheapest first.
     Estimate(Wanted),
+    /// Ask several models the same, and print what each made of it.
+    Compare(Contest),
     /// Embed texts, and print how near they are to each other.
     Embed(Texts),
     /// Draw a picture from a prompt, into a file.
@@ -81,6 +84,7 @@ async fn main() -> ExitCode {
         Some(Command::Ask(question)) => ask_once(&arguments, question).await,
         Some(Command::Models(filter)) => list(&arguments, filter).await,
         Some(Command::Estimate(wanted)) => price(&arguments, wanted).await,
+        Some(Command::Compare(contest)) => contend(&arguments, contest).await,
         Some(Command::Embed(texts)) => vectors(&arguments, texts).await,
         Some(Command::Image(picture)) => draw(&arguments, picture).await,
         Some(Command::Report(period)) => usage(&arguments, period).await,
@@ -163,6 +167,11 @@ async fn list(arguments: &Arguments, filter: &Filter) -> Result<(), String> {
 async fn price(arguments: &Arguments, wanted: &Wanted) -> Result<(), String> {
     let (config, client) = prepare(arguments, 0).await?;
     say(&estimate(functions(config, client), wanted).await?)
+}
+
+async fn contend(arguments: &Arguments, contest: &Contest) -> Result<(), String> {
+    let (config, client) = prepare(arguments, 0).await?;
+    say(&compare(functions(config, client), contest).await?)
 }
 
 async fn vectors(arguments: &Arguments, texts: &Texts) -> Result<(), String> {

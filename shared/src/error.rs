@@ -197,7 +197,7 @@ impl Error {
                 ..
             } => {
                 format!(
-                    "the answer broke off, and `partial` has what had come of it: {}",
+                    "the answer broke off after its first pieces: {}",
                     fault.detail()
                 )
             }

@@ -70,6 +70,7 @@ def every_method_but_health_has_an_authorizer():
 def every_route_of_the_code_is_there_and_no_other():
     document = json.loads(Path("functions/router/openapi.json").read_text())
     served = {(method, path) for path, item in document["paths"].items() for method in item if method in ("get", "post")}
+    served = {(method, re.sub(r"^/model/.*", "/model/{proxy+}", path)) for method, path in served}
     there = {(method, path.replace("{id+}", "{id}")) for method, path, _ in methods("Api") if method != "options"}
     assert there == served, there ^ served
 

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::error::Error;
-use shared::http::{Call, Payload, log, parse, raw_json};
+use shared::http::openai::OpenAiProblem;
+use shared::http::{Call, Payload, parse};
 use shared::telemetry::Record;
 use utoipa::ToSchema;
 
@@ -93,20 +92,6 @@ struct OpenAiEmbedding {
 struct OpenAiUsage {
     prompt_tokens: u64,
     total_tokens: u64,
-}
-
-/// An error as OpenAI has it.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct OpenAiProblem {
-    error: OpenAiError,
-}
-
-#[derive(Serialize, ToSchema)]
-struct OpenAiError {
-    message: String,
-    r#type: &'static str,
-    param: Option<String>,
-    code: &'static str,
 }
 
 /// Makes the vectors.
@@ -201,7 +186,7 @@ fn read(body: &[u8]) -> Result<Job, Error> {
 /// An error, and what OpenAI's clients want to know of it.
 struct Refused {
     error: Error,
-    /// The field or the input that is to blame.
+    /// The input that is to blame, where the error does not say so.
     param: Option<String>,
     /// Other vectors of the request came, and are paid for: to repeat all of it would pay twice.
     paid: bool,
@@ -209,14 +194,9 @@ struct Refused {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        let param = if let Error::Invalid { field, .. } = &error {
-            Some(field.clone())
-        } else {
-            None
-        };
         Self {
             error,
-            param,
+            param: None,
             paid: false,
         }
     }
@@ -224,38 +204,7 @@ impl From<Error> for Refused {
 
 /// A problem in OpenAI's shape.
 fn problem(refused: &Refused, request_id: &str) -> Response {
-    let error = &refused.error;
-    log(error, request_id);
-    let status = error.status();
-    let told = OpenAiProblem {
-        error: OpenAiError {
-            message: error.detail(),
-            r#type: match status.as_u16() {
-                429 => "rate_limit_error",
-                400..500 => "invalid_request_error",
-                _ => "api_error",
-            },
-            param: refused.param.clone(),
-            code: error.kind(),
-        },
-    };
-    let mut response = raw_json(
-        status,
-        serde_json::to_vec(&told).unwrap_or_default(),
-        request_id,
-    );
-    if let Some(seconds) = error.retry_after_seconds() {
-        response
-            .headers_mut()
-            .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if refused.paid {
-        // OpenAI's clients repeat by themselves unless they are told not to.
-        let headers = response.headers_mut();
-        headers.insert("x-should-retry", HeaderValue::from_static("false"));
-    }
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    OpenAiProblem::of(&refused.error)
+        .about(refused.param.clone())
+        .respond(&refused.error, refused.paid, request_id)
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::bedrock::Attempt;
 use shared::catalog::{Task, Tier};
-use shared::cost::{Cost, Usage};
+use shared::cost::{Cost, ServiceTier, Usage};
 use shared::http;
 use shared::routing::{Budget, Candidate, Decision};
 use shared::wire::{Json, Metrics, Output, Reply};
@@ -51,6 +51,9 @@ pub struct Done<'a> {
     /// Bedrock's own measurements.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// The service tier that served it, where it is not the default one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<ServiceTier>,
     /// How JSON by the caller's schema was come by; only where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured_output: Option<StructuredOutput>,
@@ -154,6 +157,12 @@ pub struct Routing<'a> {
 }
 
 impl<'a> Routing<'a> {
+    /// The id that answers.
+    #[must_use]
+    pub fn model_id(&self) -> &str {
+        self.model_id
+    }
+
     /// The decision alone, before anything is asked.
     #[must_use]
     pub fn alone(decision: &'a Decision<'a>, warnings: Vec<String>) -> Self {

@@ -19,7 +19,7 @@ use shared::wire::{Conversation, Partial, Reply};
 use crate::App;
 use crate::hear::{Asking, Heard, estimate};
 use crate::request::Request;
-use crate::sse::Sink;
+use crate::tell::Sink;
 
 /// With less time than this left, models that think are passed over where others are to come.
 const LITTLE_TIME: Duration = Duration::from_secs(5);

@@ -6,18 +6,17 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::json;
 use shared::bedrock::{self, Attempt, Fault, Limits, Outcome};
 use shared::cost::Usage;
 use shared::fit::Form;
 use shared::routing::{Candidate, estimate_tokens};
 use shared::telemetry::whole_ms;
-use shared::wire::{Delta, Partial, Reply, StreamEvent};
+use shared::wire::{Partial, Piece, Reply, StreamEvent};
 
 use crate::App;
 use crate::answer::Routing;
 use crate::ask::Turn;
+use crate::dialect::Begun;
 use crate::structured::unwrap;
 
 /// The longest wait for a sign of life, while there are other candidates.
@@ -87,8 +86,8 @@ impl App {
             if let Some(form) = form {
                 unwrap(&mut reply, form);
             }
-            for delta in reply.pieces() {
-                asking.turn.sink.tell("delta", &delta).await;
+            for piece in reply.pieces() {
+                asking.turn.sink.tell(&piece).await;
             }
         }
         Ok(Heard::Reply {
@@ -198,26 +197,13 @@ impl Asking<'_> {
     }
 
     async fn tell_routing(&self, attempts: &[Attempt]) {
-        // Not json!, which would take money through a float.
-        #[derive(Serialize)]
-        struct Chosen<'a> {
-            id: &'a str,
-            routing: Routing<'a>,
+        if self.turn.sink.is_first_time() {
+            let begun = Begun {
+                id: &self.turn.call.request_id,
+                routing: Routing::by(self.turn.decision, self.candidate, attempts, None),
+            };
+            self.turn.sink.begin(&begun).await;
         }
-        if !self.turn.sink.is_first_time() {
-            return;
-        }
-        let routing = Routing::by(self.turn.decision, self.candidate, attempts, None);
-        self.turn
-            .sink
-            .tell(
-                "routing",
-                &Chosen {
-                    id: &self.turn.call.request_id,
-                    routing,
-                },
-            )
-            .await;
     }
 }
 
@@ -271,23 +257,14 @@ impl Listening {
 
     async fn add(&mut self, event: StreamEvent, asking: &Asking<'_>, attempts: &[Attempt]) {
         self.alive = true;
-        let piece = if let StreamEvent::Delta(delta) = &event {
-            piece(
-                &delta.delta,
-                delta.content_block_index,
-                &self.partial,
-                self.form,
-            )
-        } else {
-            None
-        };
+        let piece = Piece::of(&event, &self.partial, self.form == Some(Form::ForcedTool));
         self.partial.add(event);
         let Some(piece) = piece else { return };
         self.first_piece
             .get_or_insert_with(|| asking.turn.call.started.elapsed());
         if asking.turn.sink.is_open() {
             asking.tell_routing(attempts).await;
-            asking.turn.sink.tell("delta", &piece).await;
+            asking.turn.sink.tell(&piece).await;
         }
     }
 
@@ -312,29 +289,4 @@ impl Listening {
             first_piece: self.first_piece,
         }
     }
-}
-
-/// A piece as it is told: text, a part of a tool's input, or of what the model thinks; nothing where it says nothing.
-fn piece(
-    delta: &Delta,
-    index: usize,
-    partial: &Partial,
-    form: Option<Form>,
-) -> Option<serde_json::Value> {
-    let is_formed = form == Some(Form::ForcedTool);
-    let piece = match delta {
-        Delta::Text(text) if text.is_empty() || is_formed => return None,
-        Delta::Text(text) => json!({ "text": text }),
-        // The tool is ours: what it is called with is the answer.
-        Delta::ToolUse(call) if is_formed => json!({ "text": call.input }),
-        Delta::ToolUse(call) => {
-            let (id, name) = partial.call(index).unwrap_or_default();
-            json!({ "toolUse": { "index": index, "id": id, "name": name, "input": call.input } })
-        }
-        Delta::ReasoningContent(reasoning) => json!({ "reasoning": reasoning }),
-        Delta::Citation(citation) => json!({ "citation": citation }),
-        Delta::ToolResult(results) => json!({ "toolResult": results }),
-        Delta::Image(image) => json!({ "image": image }),
-    };
-    Some(piece)
 }

@@ -6,18 +6,20 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use shared::catalog::Task;
-use shared::cost::affordable_output;
+use shared::cost::{ServiceTier, affordable_output};
 use shared::error::Error;
 use shared::http::described::{Refusals, Unanswered, Undecided};
-use shared::http::{Call, Payload, json};
+use shared::http::{Call, Payload};
 use shared::routing::Decision;
 use shared::telemetry::{Record, whole_ms};
 
 use crate::App;
 use crate::answer::{Answer, Done, Guardrail, Routing};
 use crate::ask::{Asked, Turn};
+use crate::dialect::Dialect;
+use crate::dialect::native::Native;
 use crate::request::{InvokeRequest, Request};
-use crate::sse::{self, Sink};
+use crate::tell::{self, Sink};
 
 /// Routes, asks, prices, answers.
 #[utoipa::path(post, path = "/invoke", tag = "models", summary = "Route a prompt and ask the model",
@@ -43,27 +45,44 @@ use crate::sse::{self, Sink};
     )),
     responses((status = 200, description = "The model's answer", body = Answer), Refusals, Undecided, Unanswered))]
 pub async fn invoke(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
-    let mut record = call.record("/invoke");
-    let request = app
-        .read(&call, body, "/invoke")
+    let request = body.0.and_then(|body| Request::parse(&body));
+    let request = request.map(|request| Request {
+        stream: request.stream || call.takes_events,
+        ..request
+    });
+    serve(app, call, request, Box::new(Native), "/invoke").await
+}
+
+/// What every dialect has in common: the request is made ours, routed, asked, and answered in one piece or in many.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    call: Call,
+    request: Result<Request, Error>,
+    dialect: Box<dyn Dialect>,
+    route: &'static str,
+) -> Response {
+    let mut record = call.record(route);
+    let request = request
+        .and_then(|request| app.own(&call, request, route))
         .and_then(|request| app.admit(request));
-    match request {
-        Ok(request) if request.stream || call.takes_events => {
+    let answer = match request {
+        Ok(request) if request.stream => {
             let id = call.request_id.clone();
-            sse::answer(&id, |sink| async move {
-                app.tell(&call, &request, &sink, record).await
-            })
-            .await
+            let tell = |sink| async move { app.tell(&call, &request, &sink, record).await };
+            return tell::answer(&id, dialect, tell).await;
         }
         Ok(request) => {
-            let finish = |answer: Answer<'_>| json(StatusCode::OK, &answer, &call.request_id);
-            let answer = app
-                .invoke(&call, &request, &Sink::default(), &mut record, finish)
-                .await;
-            call.conclude(answer, record, app.config.metrics.as_deref())
+            let finish = |answer: Answer<'_>| dialect.whole(&answer);
+            app.invoke(&call, &request, &Sink::default(), &mut record, finish)
+                .await
         }
-        Err(error) => call.conclude(Err(error), record, app.config.metrics.as_deref()),
-    }
+        Err(error) => Err(error),
+    };
+    let kind = answer.as_ref().err().map(Error::kind);
+    let response = answer.unwrap_or_else(|error| dialect.problem(&error, &call.request_id));
+    let metrics = app.config.metrics.as_deref();
+    call.write(&mut record, response.status(), kind, metrics);
+    response
 }
 
 impl App {
@@ -71,7 +90,7 @@ impl App {
     async fn tell(&self, call: &Call, request: &Request, sink: &Sink, mut record: Record) {
         let done = self
             .invoke(call, request, sink, &mut record, |answer| {
-                sse::Last::of(&answer.done)
+                sink.last(&answer)
             })
             .await;
         let (status, kind) = match &done {
@@ -86,7 +105,7 @@ impl App {
     }
 
     /// Decides, asks, prices, and hands the answer to what makes of it what goes out.
-    async fn invoke<T>(
+    pub(crate) async fn invoke<T>(
         &self,
         call: &Call,
         request: &Request,
@@ -108,6 +127,8 @@ impl App {
         record.stop_reason = Some(asked.reply.stop_reason.clone());
         let guardrail = Guardrail::of(request, &mut asked.reply, self.config.guardrail.is_some());
         let warnings = warnings(request, &decision, &asked);
+        let service_tier = Some(asked.reply.service_tier());
+        let service_tier = service_tier.filter(|tier| *tier != ServiceTier::Default);
         let routed_to = asked.reply.routed_to().map(str::to_owned);
         Ok(finish(Answer {
             text: asked.text(),
@@ -121,6 +142,7 @@ impl App {
                 latency_ms: whole_ms(call.started.elapsed()),
                 time_to_first_token_ms: asked.first_piece.map(whole_ms),
                 metrics: asked.reply.metrics,
+                service_tier,
                 structured_output,
                 guardrail,
                 additional_model_response_fields: asked.reply.additional_model_response_fields,
@@ -218,8 +240,12 @@ impl App {
     }
 
     /// The request with all that the router adds: the operator's guardrail, and who asks.
-    pub(crate) fn read(&self, call: &Call, body: Payload, route: &str) -> Result<Request, Error> {
-        let mut request = Request::parse(&body.0?)?;
+    pub(crate) fn own(
+        &self,
+        call: &Call,
+        mut request: Request,
+        route: &str,
+    ) -> Result<Request, Error> {
         request.guard(self.config.guardrail.as_ref())?;
         request
             .conversation
@@ -228,7 +254,7 @@ impl App {
         Ok(request)
     }
 
-    fn admit(&self, request: Request) -> Result<Request, Error> {
+    pub(crate) fn admit(&self, request: Request) -> Result<Request, Error> {
         if self.config.paused {
             return Err(Error::Paused);
         }

@@ -2,7 +2,7 @@
 //!
 //! [`invoke`] routes and asks, [`route`] only routes, [`images`] draws, [`rerank`] orders documents, [`estimate`] prices, [`models`] shows the catalog, [`health`] says that all
 //! is well. A request is read in [`request`], the candidates are asked in [`ask`] and heard in [`hear`], JSON by a
-//! schema is checked in [`structured`], and [`answer`] is what goes out, in pieces through [`sse`].
+//! schema is checked in [`structured`], and [`answer`] is what goes out, in pieces through [`tell`], in the caller's [`dialect`].
 
 use std::sync::Arc;
 
@@ -20,10 +20,13 @@ use shared::http::{Call, json};
 use utoipa::ToSchema;
 
 use cooldown::Cooldowns;
+use dialect::{converse, openai};
 
 pub mod answer;
 mod ask;
+pub mod compare;
 pub mod cooldown;
+pub mod dialect;
 pub mod estimate;
 mod hear;
 pub mod images;
@@ -34,8 +37,8 @@ pub mod request;
 pub mod rerank;
 pub mod route;
 mod specialist;
-mod sse;
 mod structured;
+mod tell;
 
 /// What every call needs.
 #[derive(Debug)]
@@ -64,9 +67,15 @@ impl App {
 }
 
 /// Every route of this function.
-pub const ROUTES: [&str; 9] = [
+pub const ROUTES: [&str; 15] = [
     "POST /invoke",
     "POST /route",
+    "POST /compare",
+    "POST /v1/chat/completions",
+    "GET /v1/models",
+    "GET /v1/models/{id}",
+    "POST /model/{modelId}/converse",
+    "POST /model/{modelId}/converse-stream",
     "POST /estimate",
     "POST /images",
     "POST /rerank",
@@ -84,6 +93,11 @@ pub fn routes(app: App) -> Router {
     Router::new()
         .route("/invoke", post(invoke::invoke))
         .route("/route", post(route::route))
+        .route("/compare", post(compare::compare))
+        .route("/v1/chat/completions", post(openai::chat))
+        .route("/v1/models", get(openai::models::list))
+        .route("/v1/models/{*id}", get(openai::models::one))
+        .route("/model/{*rest}", post(converse::converse))
         .route("/estimate", post(estimate::estimate))
         .route("/images", post(images::images))
         .route("/rerank", post(rerank::rerank))

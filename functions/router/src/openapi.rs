@@ -35,6 +35,12 @@ pub async fn openapi(call: Call) -> Response {
     paths(
         crate::invoke::invoke,
         crate::route::route,
+        crate::compare::compare,
+        crate::dialect::openai::chat,
+        crate::dialect::openai::models::list,
+        crate::dialect::openai::models::one,
+        crate::dialect::converse::converse,
+        crate::dialect::converse::converse_stream,
         crate::estimate::estimate,
         crate::images::images,
         crate::rerank::rerank,

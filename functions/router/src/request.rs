@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IntoDeserializer;
 use shared::catalog::{Task, is_stored_prompt};
 use shared::error::Error;
 use shared::http;
@@ -17,71 +18,71 @@ use shared::wire::{
 use utoipa::ToSchema;
 
 /// What is asked: `prompt` or `messages`, and how it is to be answered. Only one of the two is needed.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InvokeRequest {
     /// A question, in place of `messages`.
-    prompt: Option<String>,
+    pub(crate) prompt: Option<String>,
     /// A conversation, the oldest turn first.
-    messages: Option<Vec<Message>>,
+    pub(crate) messages: Option<Vec<Message>>,
     /// Instructions.
     #[serde(default, deserialize_with = "union::text_or_list")]
     #[schema(value_type = TextOr<SystemContentBlock>)]
-    system: Vec<SystemContentBlock>,
+    pub(crate) system: Vec<SystemContentBlock>,
     /// How to answer.
     #[serde(default)]
     #[schema(value_type = InferenceConfig)]
-    inference_config: InferenceConfig,
+    pub(crate) inference_config: InferenceConfig,
     /// Tools.
-    tool_config: Option<ToolConfig>,
+    pub(crate) tool_config: Option<ToolConfig>,
     /// The guardrail that looks at question and answer; the operator may have set one for all.
-    guardrail_config: Option<GuardrailConfig>,
+    pub(crate) guardrail_config: Option<GuardrailConfig>,
     /// JSON by a schema, and how hard to think.
-    output_config: Option<OutputConfig>,
+    pub(crate) output_config: Option<OutputConfig>,
     /// Fields of the model's own, such as Claude's `thinking`.
     #[serde(default)]
     #[schema(value_type = Object)]
-    additional_model_request_fields: AdditionalFields,
+    pub(crate) additional_model_request_fields: AdditionalFields,
     /// JSON pointers to fields of the model's own answer.
     #[serde(default)]
     #[schema(max_items = 10)]
-    additional_model_response_field_paths: Vec<String>,
+    pub(crate) additional_model_response_field_paths: Vec<String>,
     /// Values in a stored prompt, where `model` is its ARN.
     #[serde(default, deserialize_with = "variables")]
     #[schema(value_type = BTreeMap<String, PromptVariable>)]
-    prompt_variables: BTreeMap<String, PromptVariable>,
+    pub(crate) prompt_variables: BTreeMap<String, PromptVariable>,
     /// Pairs for Bedrock's invocation log, at most 14; the router adds route and caller.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, String>)]
-    request_metadata: BTreeMap<String, String>,
+    pub(crate) request_metadata: BTreeMap<String, String>,
     /// The service tier.
-    service_tier: Option<ServiceTierConfig>,
+    pub(crate) service_tier: Option<ServiceTierConfig>,
     /// Whether latency matters more than price.
-    performance_config: Option<PerformanceConfig>,
+    pub(crate) performance_config: Option<PerformanceConfig>,
     /// The Bedrock project that is charged.
     #[schema(min_length = 1, max_length = 2048)]
-    project_identifier: Option<String>,
+    pub(crate) project_identifier: Option<String>,
     /// Place cache points, which last so long, where they pay.
-    prompt_cache: Option<CacheTtl>,
-    /// `auto`, or any name of a model: alias, id, inference-profile id, ARN.
+    pub(crate) prompt_cache: Option<CacheTtl>,
+    /// `auto`, `auto:` and a budget, or any name of a model: alias, id, inference-profile id, ARN.
     #[schema(example = "auto")]
-    model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Answer in server-sent events; the header `Accept: text/event-stream` asks for the same.
     #[serde(default)]
-    stream: bool,
+    pub(crate) stream: bool,
     /// Refuse a model that is gone, in place of asking its successor.
     #[serde(default)]
-    strict_model: bool,
+    pub(crate) strict_model: bool,
     /// What it is for; inferred if absent.
-    task: Option<Task>,
+    pub(crate) task: Option<Task>,
     /// What the caller would rather have.
-    budget: Option<Budget>,
+    pub(crate) budget: Option<Budget>,
     /// The most it may cost, in US dollars.
     #[schema(exclusive_minimum = 0)]
-    max_cost_usd: Option<Usd>,
+    pub(crate) max_cost_usd: Option<Usd>,
     /// The most time it may take, in milliseconds.
     #[schema(minimum = 100, maximum = 86400000)]
-    timeout_ms: Option<u64>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// Each variable is a union.
@@ -128,16 +129,31 @@ impl Request {
     /// # Errors
     /// [`Error::Invalid`] with the path of the first wrong field.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let body: InvokeRequest = http::parse(body)?;
+        Self::of(http::parse(body)?)
+    }
+
+    /// Reads a body for a model that is named elsewhere.
+    ///
+    /// # Errors
+    /// As [`Request::parse`]; and for a body that names a model, too.
+    pub fn of_model(name: &str, body: &[u8]) -> Result<Self, Error> {
+        let mut body: InvokeRequest = http::parse(body)?;
+        if body.model.is_some() {
+            return Err(Error::invalid("model", "the model is named in the path"));
+        }
+        body.model = Some(name.to_owned());
+        Self::of(body)
+    }
+
+    pub(crate) fn of(body: InvokeRequest) -> Result<Self, Error> {
         let timeout = http::bounds(body.max_cost_usd, body.timeout_ms)?;
         let stored = body.model.as_deref().is_some_and(is_stored_prompt);
+        let (model, budget) = wanted(body.model, body.budget)?;
         let mut request = Self {
-            model: body
-                .model
-                .filter(|model| !model.trim().eq_ignore_ascii_case("auto")),
+            model,
             strict: body.strict_model,
             task: body.task,
-            budget: body.budget,
+            budget,
             max_cost: body.max_cost_usd,
             timeout,
             caching: body.prompt_cache,
@@ -259,6 +275,40 @@ impl Request {
             strict: self.strict,
         };
         self.model.as_deref().map_or(Wanted::Auto, named)
+    }
+}
+
+/// The model and the budget that are wanted: `auto` is no model, and `auto:lower-cost` is none with a budget, for callers who have
+/// no other place for one.
+pub(crate) fn wanted(
+    model: Option<String>,
+    budget: Option<Budget>,
+) -> Result<(Option<String>, Option<Budget>), Error> {
+    let Some(model) = model else {
+        return Ok((None, budget));
+    };
+    let (name, word) = match model.trim().split_once(':') {
+        Some((name, word)) => (name, Some(word.to_ascii_lowercase())),
+        None => (model.trim(), None),
+    };
+    if !name.eq_ignore_ascii_case("auto") {
+        return Ok((Some(model), budget));
+    }
+    let Some(word) = word else {
+        return Ok((None, budget));
+    };
+    let named: Result<_, serde::de::value::Error> =
+        Budget::deserialize(word.as_str().into_deserializer());
+    let named = named.map_err(|_| {
+        let words = "after \"auto:\" comes lower-cost, balanced or best-quality";
+        Error::invalid("model", words)
+    })?;
+    match budget.filter(|budget| *budget != named) {
+        Some(_) => Err(Error::invalid(
+            "budget",
+            format!("budget and model ({model}) say different things; leave one out"),
+        )),
+        None => Ok((None, Some(named))),
     }
 }
 

@@ -32,7 +32,7 @@ pub async fn route(State(app): State<Arc<App>>, call: Call, body: Payload) -> Re
 
 impl App {
     fn route(&self, call: &Call, body: Payload, record: &mut Record) -> Result<Response, Error> {
-        let request = self.read(call, body, "/route")?;
+        let request = self.own(call, Request::parse(&body.0?)?, "/route")?;
         let decision = self.decide(&request, record)?;
         let first = &decision.first;
         let fitted = fit(

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
+use serde::Serialize;
 use shared::error::Error;
 use shared::http::log;
 use shared::wire::Piece;
@@ -24,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::answer::Answer;
-use crate::dialect::{Begun, Dialect};
+use crate::dialect::{Begun, Dialect, event};
 
 /// So long the head of the answer waits for the first piece, so that an early failure has its own HTTP status.
 const HEAD: Duration = Duration::from_secs(10);
@@ -79,6 +80,11 @@ impl Sink {
     /// Tells a piece, once there is room for it.
     pub(crate) async fn tell(&self, piece: &Piece) {
         self.say(|dialect| dialect.piece(piece)).await;
+    }
+
+    /// Tells an event that is no piece of an answer.
+    pub(crate) async fn event(&self, name: &str, value: &impl Serialize) {
+        self.say(|_| event(Some(name), value)).await;
     }
 
     /// The last piece.
@@ -183,6 +189,19 @@ struct Pieces<F> {
     heartbeat: Option<(&'static str, Pin<Box<Sleep>>)>,
 }
 
+impl<F> Pieces<F> {
+    /// A heartbeat, once it has been silent for long enough.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        let Some((beat, silence)) = &mut self.heartbeat else {
+            return Poll::Pending;
+        };
+        silence.as_mut().poll(context).map(|()| {
+            silence.as_mut().reset(Instant::now() + HEARTBEAT);
+            Bytes::from_static(beat.as_bytes())
+        })
+    }
+}
+
 impl<F: Future<Output = ()> + Send> Stream for Pieces<F> {
     type Item = Result<Bytes, Infallible>;
 
@@ -198,17 +217,13 @@ impl<F: Future<Output = ()> + Send> Stream for Pieces<F> {
                 log(&error, &self.request_id);
                 self.voice.speak().failed(&error, &self.request_id).into()
             }
-            Poll::Pending => match &mut self.heartbeat {
-                Some((beat, silence)) if silence.as_mut().poll(context).is_ready() => {
-                    Bytes::from_static(beat.as_bytes())
-                }
-                Some(_) | None => return Poll::Pending,
+            Poll::Pending => match self.poll_silence(context) {
+                Poll::Ready(beat) => return Poll::Ready(Some(Ok(beat))),
+                Poll::Pending => return Poll::Pending,
             },
         };
         if let Some((_, silence)) = &mut self.heartbeat {
             silence.as_mut().reset(Instant::now() + HEARTBEAT);
-            // Only a timer that was looked at wakes anybody.
-            let _ = silence.as_mut().poll(context);
         }
         Poll::Ready(Some(Ok(bytes)))
     }

@@ -29,6 +29,8 @@ pub struct Catalog {
     pub routes: List<Route>,
     /// Indexes of the models that an estimate is made for when none are named.
     pub estimate: List<u16>,
+    /// Indexes of the models that are compared when none are named.
+    pub compare: List<u16>,
 }
 
 /// One Bedrock model and what is known of it. A missing fact is unknown, not false.

@@ -26,6 +26,7 @@ struct RoutesFile {
     _about: IgnoredAny,
     tiers: Tiers,
     estimate: Vec<String>,
+    compare: Vec<String>,
     quality: BTreeMap<String, u8>,
     routes: Vec<RouteEntry>,
 }
@@ -64,10 +65,13 @@ pub fn load(models_json: &str, routes_json: &str) -> Result<Catalog, String> {
     {
         index(&names, successor)?;
     }
-    let estimate: Result<Vec<u16>, String> =
-        routes.estimate.iter().map(|id| index(&names, id)).collect();
+    let all = |ids: &[String]| -> Result<Vec<u16>, String> {
+        ids.iter().map(|id| index(&names, id)).collect()
+    };
+    let (estimate, compare) = (all(&routes.estimate)?, all(&routes.compare)?);
     Ok(Catalog {
-        estimate: estimate?.into(),
+        estimate: estimate.into(),
+        compare: compare.into(),
         models: models.models.into(),
         routes: table(&routes, &names)?.into(),
         names: names

@@ -67,7 +67,9 @@ pub fn log(error: &Error, request_id: &str) {
     }
 }
 
-fn respond(
+/// An answer of any kind.
+#[must_use]
+pub fn respond(
     status: StatusCode,
     content_type: &'static str,
     body: Vec<u8>,

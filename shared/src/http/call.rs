@@ -55,6 +55,16 @@ impl Call {
         whole.saturating_sub(self.started.elapsed())
     }
 
+    /// A part of this call that begins now, and has what is left of its time.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self {
+            started: Instant::now(),
+            time_left: self.time_left_within(None),
+            ..self.clone()
+        }
+    }
+
     /// The record of this call, to be filled in.
     #[must_use]
     pub fn record(&self, route: &'static str) -> Record {

@@ -34,6 +34,18 @@ impl fmt::Debug for Base64 {
 }
 
 impl Base64 {
+    /// Of a text that ought to be base64; whether it is, is found out when what it stands in is checked.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Length of the text.
     pub(super) fn len(&self) -> usize {
         self.0.len()

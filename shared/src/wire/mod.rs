@@ -5,7 +5,8 @@
 
 pub use conversation::{CACHE_POINTS, Conversation, ConverseBody};
 pub use media::{
-    Base64, DocumentBlock, DocumentFormat, DocumentSource, ImageBlock, ImageFormat, Json,
+    AudioBlock, AudioFormat, Base64, BytesSource, DocumentBlock, DocumentFormat, DocumentSource,
+    ImageBlock, ImageFormat, Json,
 };
 pub use message::{
     CachePoint, CacheTtl, ContentBlock, Message, ReasoningContent, ReasoningText, Role,
@@ -14,19 +15,22 @@ pub use message::{
 pub use options::{
     AdditionalFields, Effort, GuardrailConfig, GuardrailTrace, InferenceConfig,
     JsonSchemaDefinition, Latency, Options, OutputConfig, PerformanceConfig, PromptVariable,
-    RESERVED, ServiceTierConfig, ServiceTierName, check_guardrail,
+    RESERVED, ServiceTierConfig, ServiceTierName, TextFormat, TextFormatType, TextStructure,
+    check_guardrail, fits_metadata,
 };
+pub use piece::{Piece, What};
 pub use reply::{Metrics, Output, Reply};
 pub use stream::{BlockDelta, Delta, Partial, ReasoningDelta, StreamEvent};
 pub use tool::{
-    Empty, Tool, ToolChoice, ToolConfig, ToolResult, ToolResultContentBlock, ToolResultStatus,
-    ToolSpec, ToolUse,
+    Empty, SystemTool, Tool, ToolChoice, ToolConfig, ToolInputSchema, ToolResult,
+    ToolResultContentBlock, ToolResultStatus, ToolSpec, ToolUse, fits_id,
 };
 
 mod conversation;
 mod media;
 mod message;
 mod options;
+mod piece;
 mod reply;
 mod stream;
 #[cfg(test)]

@@ -453,15 +453,21 @@ impl Options {
                     format!("keys that begin with {RESERVED} are set by the router"),
                 ));
             }
-            let allowed =
-                |text: &str| text.chars().all(may_stand_in_metadata) && text.chars().count() <= 256;
-            if key.is_empty() || !allowed(key) || !allowed(value) {
+            if !fits_metadata(key, value) {
                 let rule = "keys and values have at most 256 letters, digits, spaces and characters of : _ @ $ # = / + , - . and no key is empty";
                 return Err(Error::invalid(path, rule));
             }
         }
         Ok(())
     }
+}
+
+/// Whether a pair may stand in `requestMetadata`.
+#[must_use]
+pub fn fits_metadata(key: &str, value: &str) -> bool {
+    let allowed =
+        |text: &str| text.chars().all(may_stand_in_metadata) && text.chars().count() <= 256;
+    !key.is_empty() && allowed(key) && allowed(value)
 }
 
 fn may_stand_in_metadata(c: char) -> bool {

@@ -1,12 +1,14 @@
 //! What a model answers.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::media::Json;
 use super::options::{Latency, PerformanceConfig};
+use super::piece::{Piece, What};
+use super::stream::ReasoningDelta;
 use crate::cost::{ServiceTier, Usage};
 
 /// A model's answer, as far as we read it; the message stays as it came.
@@ -104,6 +106,15 @@ struct Block {
     cited: Option<Cited>,
     #[serde(rename = "toolUse")]
     call: Option<Call>,
+    #[serde(rename = "reasoningContent")]
+    reasoning: Option<Reasoning>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Reasoning {
+    ReasoningText(ReasoningDelta),
+    RedactedContent(String),
 }
 
 #[derive(Deserialize)]
@@ -126,6 +137,31 @@ struct Call {
 }
 
 impl Block {
+    fn into_pieces(self) -> Vec<What> {
+        if let Some(call) = self.call {
+            return vec![What::ToolUse {
+                id: call.tool_use_id,
+                name: call.name,
+                input: call.input.get().to_owned(),
+            }];
+        }
+        match self.reasoning {
+            Some(Reasoning::ReasoningText(text)) => return vec![What::Reasoning(text)],
+            Some(Reasoning::RedactedContent(redacted)) => {
+                return vec![What::Reasoning(ReasoningDelta {
+                    redacted_content: Some(redacted),
+                    ..ReasoningDelta::default()
+                })];
+            }
+            None => {}
+        }
+        let text: Vec<char> = self.into_text().unwrap_or_default().chars().collect();
+        let pieces = text.chunks(PIECE);
+        pieces
+            .map(|piece| What::Text(piece.iter().collect()))
+            .collect()
+    }
+
     fn into_text(self) -> Option<String> {
         let cited = |cited: Cited| {
             cited
@@ -135,6 +171,29 @@ impl Block {
                 .collect()
         };
         self.text.or_else(|| self.cited.map(cited))
+    }
+}
+
+impl Output {
+    /// The message in pieces, as if it had been streamed: text in lengths that a terminal shows at once.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece> {
+        let blocks = self.blocks().into_iter().enumerate();
+        let pieces = blocks.flat_map(|(index, block)| {
+            let whats = block.into_pieces().into_iter();
+            whats.map(move |what| Piece { index, what })
+        });
+        pieces.collect()
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        #[derive(Deserialize)]
+        struct Content {
+            #[serde(default)]
+            content: Vec<Block>,
+        }
+        let content: Option<Content> = serde_json::from_str(self.message.get()).ok();
+        content.map(|content| content.content).unwrap_or_default()
     }
 }
 
@@ -175,31 +234,14 @@ impl Reply {
         self.blocks().iter().any(|block| block.call.is_some())
     }
 
-    /// The message in pieces, as if it had been streamed: text in lengths that a terminal shows at once.
+    /// The message in pieces, as if it had been streamed.
     #[must_use]
-    pub fn pieces(&self) -> Vec<Value> {
-        let mut pieces = Vec::new();
-        for (index, block) in self.blocks().into_iter().enumerate() {
-            match block.call {
-                Some(call) => pieces.push(json!({ "toolUse": {
-                    "index": index, "id": call.tool_use_id, "name": call.name, "input": call.input.get() } })),
-                None => {
-                    let text: Vec<char> = block.into_text().unwrap_or_default().chars().collect();
-                    pieces.extend(text.chunks(PIECE).map(|piece| json!({ "text": piece.iter().collect::<String>() })));
-                }
-            }
-        }
-        pieces
+    pub fn pieces(&self) -> Vec<Piece> {
+        self.output.pieces()
     }
 
     fn blocks(&self) -> Vec<Block> {
-        #[derive(Deserialize)]
-        struct Content {
-            #[serde(default)]
-            content: Vec<Block>,
-        }
-        let content: Option<Content> = serde_json::from_str(self.output.message.get()).ok();
-        content.map(|content| content.content).unwrap_or_default()
+        self.output.blocks()
     }
 
     /// The model that a prompt router chose: its id, or its ARN.

@@ -77,7 +77,7 @@ pub struct ToolUseDelta {
 }
 
 /// A part of what the model thinks: words, the seal on them, or encrypted bytes.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReasoningDelta {
     /// Words.

@@ -357,13 +357,22 @@ fn check_name(name: &str, path: &str) -> Result<(), Error> {
 }
 
 fn check_id(id: &str, path: &str) -> Result<(), Error> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
-    check_word(
-        id,
-        allowed,
-        path,
-        "a toolUseId has 1 to 64 letters, digits, _ . : and -",
-    )
+    let rule = "a toolUseId has 1 to 64 letters, digits, _ . : and -";
+    check_word(id, may_stand_in_id, path, rule)
+}
+
+/// Whether Bedrock takes it as the id of a call.
+#[must_use]
+pub fn fits_id(id: &str) -> bool {
+    fits(id, may_stand_in_id)
+}
+
+fn may_stand_in_id(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_.:-".contains(c)
+}
+
+fn fits(word: &str, allowed: impl Fn(char) -> bool) -> bool {
+    (1..=64).contains(&word.len()) && word.chars().all(allowed)
 }
 
 fn check_word(
@@ -372,7 +381,7 @@ fn check_word(
     path: &str,
     rule: &str,
 ) -> Result<(), Error> {
-    if (1..=64).contains(&word.len()) && word.chars().all(allowed) {
+    if fits(word, allowed) {
         Ok(())
     } else {
         Err(Error::invalid(path, format!("{rule}; this is {word:?}")))
