@@ -5,7 +5,7 @@ VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers iam page fuzz load soak catalog catalog-check bench build sam-local cargo-lambda smoke package size validate deny deploy
+.PHONY: run check test openapi peers clients iam page fuzz load soak catalog catalog-check bench build sam-local cargo-lambda smoke package size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -25,6 +25,12 @@ peers: $(TOOLS)/peers/bin/ministack
 	$(TOOLS)/peers/bin/python tests/peers/converse.py target/debug/local
 	$(TOOLS)/peers/bin/python tests/peers/embeddings.py target/debug/local
 	$(TOOLS)/peers/bin/python tests/peers/report.py target/debug/local
+
+# Existing clients, unmodified, with another address: OpenAI's SDKs for Python and Node, LangChain, Pydantic AI, boto3, AWS's SDK for
+# Node. Needs Node 20.
+clients: $(TOOLS)/clients/bin/python $(TOOLS)/node/node_modules $(VENV)/cargo-lambda
+	cargo build
+	$(TOOLS)/clients/bin/python -B tests/peers/clients.py $(CURDIR)/target/debug/local $(VENV)/cargo-lambda $(TOOLS)/node
 
 # The report's page in a headless Chromium, on a desk and on a phone; needs Debian's package chromium, or one at /usr/bin/chromium.
 # Leaves pictures to look at in target/usage-report.
@@ -136,6 +142,14 @@ $(TOOLS)/peers/bin/ministack:
 	python3 -m venv $(TOOLS)/peers
 	$(TOOLS)/peers/bin/pip install --quiet boto3==1.44.8 openai==3.57.0 cbor2==6.3.0 defusedxml graphql-core hypercorn jsonata-python pyyaml
 	$(TOOLS)/peers/bin/pip install --quiet --no-deps ministack==1.5.33
+
+$(TOOLS)/clients/bin/python:
+	python3 -m venv $(TOOLS)/clients
+	$(TOOLS)/clients/bin/pip install --quiet openai==3.57.0 'pydantic-ai-slim[openai]==2.68.0' langchain-openai==1.7.4 boto3==1.44.8
+
+$(TOOLS)/node/node_modules:
+	mkdir -p $(TOOLS)/node
+	npm install --silent --no-fund --no-audit --prefix $(TOOLS)/node openai@7.57.0 @aws-sdk/client-bedrock-runtime@3.1164.0
 
 $(TOOLS)/page/bin/playwright:
 	python3 -m venv $(TOOLS)/page
