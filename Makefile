@@ -3,7 +3,8 @@
 TOOLS := target/tools
 VENV := $(TOOLS)/venv/bin
 export SAM_CLI_TELEMETRY := 0
-export AWS_DEFAULT_REGION ?= us-east-1
+# SAM's checks want a Region, whichever; what is deployed goes where AWS's own settings say.
+validate: export AWS_DEFAULT_REGION ?= us-east-1
 
 .PHONY: run check test openapi peers clients iam page fuzz load soak catalog catalog-check bench build sam-local cargo-lambda smoke package size validate deny deploy
 
@@ -115,7 +116,7 @@ package: $(VENV)/sam $(VENV)/cargo-lambda
 	tar -C .aws-sam/build -czf target/bedrock-router.tar.gz .
 	@ls -l target/bedrock-router.tar.gz
 
-# Into your AWS account; asks before it changes anything.
+# Into your AWS account, into the Region of your AWS settings.
 deploy: $(VENV)/sam $(VENV)/cargo-lambda
 	PATH="$(CURDIR)/$(VENV):$$PATH" sam build
 	$(VENV)/sam deploy

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # A few calls against a deployed stack, for less than a cent, each check printed. `make smoke URL=...`
 #
-# Signs with the AWS credentials of the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION), or bears the
-# key in API_KEY. With neither, as against `cargo run`, it does not authenticate.
+# Signs with the AWS credentials of the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; from a profile by
+# `eval "$(aws configure export-credentials --format env)"`), or bears the key in API_KEY. With neither, as against `cargo run`, it does not
+# authenticate.
 set -euo pipefail
 url=${1:?the URL of the API, such as the output ApiUrl}
 url=${url%/}
@@ -14,7 +15,8 @@ who=()
 if [ -n "${API_KEY:-}" ]; then
     who=(-H "authorization: Bearer $API_KEY")
 elif [ -n "${AWS_ACCESS_KEY_ID:-}" ]; then
-    region=${AWS_REGION:-$(sed -E 's/.*execute-api\.([a-z0-9-]+)\..*/\1/' <<< "$url")}
+    region=$(sed -nE 's/.*execute-api\.([a-z0-9-]+)\..*/\1/p' <<< "$url")
+    region=${region:-${AWS_REGION:-us-east-1}}
     who=(--aws-sigv4 "aws:amz:$region:execute-api" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY")
     [ -z "${AWS_SESSION_TOKEN:-}" ] || who+=(-H "x-amz-security-token: $AWS_SESSION_TOKEN")
 fi

@@ -98,18 +98,20 @@ fn callable(catalog: &Catalog) -> impl Iterator<Item = &Model> {
     models.into_iter()
 }
 
-/// Models that `auto` may choose, and those that are compared when none are named: themselves, or what has taken their place.
+/// Models that `auto` may choose, those that are compared or estimated when none are named, and those that answer in the place of dead
+/// ones.
 fn routed(catalog: &Catalog) -> BTreeSet<&str> {
-    let compared = catalog.compare.iter().filter_map(|at| catalog.model(*at));
-    let compared = compared.filter_map(|model| match model.lifecycle.status {
-        Status::EndOfLife => catalog.successor(model, telemetry::today()),
-        Status::Active | Status::Legacy => Some(model),
-    });
+    let usual = catalog.compare.iter().chain(catalog.estimate.iter());
+    let usual = usual.filter_map(|at| catalog.model(*at));
+    let dead = |model: &&Model| model.lifecycle.status == Status::EndOfLife;
+    let successors = catalog.models.iter().filter(dead);
+    let successors =
+        successors.filter_map(|model| catalog.successor(model, telemetry::today()));
     let ranked = catalog
         .routes
         .iter()
         .flat_map(|route| route.candidates.iter());
     let models = ranked.filter_map(|ranked| catalog.model(ranked.model));
-    let all = models.chain(compared);
+    let all = models.chain(usual).chain(successors);
     all.map(|model| model.id.as_ref()).collect()
 }

@@ -167,7 +167,8 @@ impl Record {
         self.status = status;
         self.error = error;
         self.client_errors = u8::from((400..500).contains(&status));
-        self.server_errors = u8::from(status >= 500);
+        // A pause is the operator's own wish, and must not raise the alarm that would take it back.
+        self.server_errors = u8::from(status >= 500 && error != Some("paused"));
         self.latency_ms = whole_ms(latency);
     }
 
