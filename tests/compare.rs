@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use local::bedrock::faults::Fault;
+use local::bedrock::faults::{Breaks, Fault};
 use serde_json::{Value, json};
 
 use crate::lambda::{Lambda, answer, event};
@@ -185,6 +185,8 @@ async fn a_comparison_is_json_a_table_or_rows() {
     for (accept, kind) in [
         ("text/plain", "text/plain; charset=utf-8"),
         ("text/csv;q=0.9, */*", "text/csv; charset=utf-8"),
+        ("application/json, text/plain, */*", "application/json"),
+        ("text/csv;q=0, */*", "application/json"),
     ] {
         event["headers"]["Accept"] = accept.into();
         event["multiValueHeaders"]["Accept"] = json!([accept]);
@@ -192,7 +194,9 @@ async fn a_comparison_is_json_a_table_or_rows() {
         assert_eq!(said["multiValueHeaders"]["content-type"][0], kind);
         let text = said["body"].as_str().unwrap();
         let lines: Vec<_> = text.lines().collect();
-        if accept == "text/plain" {
+        if kind == "application/json" {
+            assert!(text.starts_with('{'), "{text}");
+        } else if accept == "text/plain" {
             assert!(
                 lines[0].starts_with("Model")
                     && lines[2].starts_with("claude-haiku")
@@ -216,6 +220,34 @@ async fn a_comparison_is_json_a_table_or_rows() {
         .collect();
     assert_eq!(names, ["result", "result", "done"]);
     assert_eq!(answer(&lambda.invoke(&event.to_string()).await).0, 200);
+}
+
+#[tokio::test]
+async fn what_broke_off_is_counted_and_each_id_asked_once() {
+    let lambda = Lambda::router(&[]).await;
+    lambda.bedrock.faults.add(Fault {
+        model: "haiku".into(),
+        breaks: Some(Breaks::Cut),
+        after: Some(3),
+        ..Fault::default()
+    });
+    let names = json!([
+        "claude-haiku",
+        "us.anthropic.claude-haiku-5-5",
+        "claude-3-haiku",
+        "nova-lite"
+    ]);
+    let (_, said) = compare(&lambda, json!({ "prompt": "x", "models": names })).await;
+    let results = said["results"].as_array().unwrap();
+    assert_eq!((results.len(), lambda.bedrock.requests()), (2, 2), "{said}");
+    let costs = results
+        .iter()
+        .map(|result| pico(&result["cost"]["totalUsd"]));
+    assert!(results[0]["error"].is_object() && results[0]["cost"].is_object());
+    assert_eq!(costs.sum::<i128>(), pico(&said["totals"]["costUsd"]));
+    let many = vec!["tiers"; 21];
+    let (status, _) = compare(&lambda, json!({ "prompt": "x", "models": many })).await;
+    assert_eq!(status, 400);
 }
 
 #[tokio::test]

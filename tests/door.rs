@@ -60,7 +60,18 @@ fn user(text: &str) -> Message {
 }
 
 fn weather() -> ToolConfiguration {
-    let schema = Document::Object([("type".to_owned(), Document::String("object".into()))].into());
+    let text = |text: &str| Document::String(text.to_owned());
+    let object = |fields: Vec<(&str, Document)>| {
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        Document::Object(fields.collect())
+    };
+    let city = object(vec![("type", text("string"))]);
+    let schema = object(vec![
+        ("type", text("object")),
+        ("properties", object(vec![("city", city)])),
+    ]);
     let spec = ToolSpecification::builder()
         .name("weather")
         .input_schema(ToolInputSchema::Json(schema))
@@ -261,7 +272,7 @@ async fn errors_have_bedrocks_names() {
     assert!(
         broken
             .as_service_error()
-            .is_some_and(|error| error.is_internal_server_exception()),
+            .is_some_and(|error| error.is_model_stream_error_exception()),
         "{broken:?}"
     );
     let (_, client) = door(&[("PAUSED", "true")]).await;

@@ -196,10 +196,7 @@ async fn errors_are_openais() {
         )
     );
     let (status, said) = chat(&lambda, asks("")).await;
-    assert_eq!(
-        (status, error(&said).2),
-        (400, json!("messages[0].content"))
-    );
+    assert_eq!((status, error(&said).2), (400, json!("messages")));
     lambda.fail("", "ThrottlingException", None);
     let (status, said) = chat(&lambda, asks("x")).await;
     assert_eq!((status, error(&said).0.as_str()), (429, "rate_limit_error"));
@@ -225,6 +222,64 @@ async fn a_stream_that_breaks_is_an_error_and_no_success() {
             .iter()
             .all(|chunk| chunk["choices"][0]["finish_reason"].is_null())
     );
+}
+
+#[tokio::test]
+async fn what_is_paid_for_is_told_and_not_asked_for_again() {
+    let lambda = Lambda::router(&[]).await;
+    let cut = Fault {
+        breaks: Some(Breaks::Cut),
+        after: Some(3),
+        ..Fault::default()
+    };
+    lambda.bedrock.faults.add(cut);
+    let mut event: Value = serde_json::from_str(&crate::lambda::event("openai-chat-rest")).unwrap();
+    event["body"] = asks("Classify: good or bad?").to_string().into();
+    let said = lambda.invoke(&event.to_string()).await;
+    let (status, body) = answer(&said);
+    assert_eq!(status, 502);
+    assert!(
+        body["error"]["partial"]["cost"]["totalUsd"].is_number(),
+        "{body}"
+    );
+    assert_eq!(said["multiValueHeaders"]["x-should-retry"][0], "false");
+    event["path"] = "/model/auto/converse".into();
+    event["body"] = json!({ "prompt": "x" }).to_string().into();
+    let said = lambda.invoke(&event.to_string()).await;
+    assert_eq!(
+        (
+            answer(&said).0,
+            &said["multiValueHeaders"]["x-amzn-errortype"][0]
+        ),
+        (424, &json!("ModelErrorException"))
+    );
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_too_long_is_told_so_that_clients_shorten_it() {
+    let lambda = Lambda::router(&[]).await;
+    let mut body = asks(&"word ".repeat(200_000));
+    body["model"] = "nova-micro".into();
+    let (status, said) = chat(&lambda, body).await;
+    assert_eq!(
+        (status, &said["error"]["code"]),
+        (400, &json!("context_length_exceeded")),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_with_nothing_is_a_call_with_an_empty_object() {
+    let lambda = Lambda::router(&[("RESPONSE_MODE", "stream")]).await;
+    let mut body = asks("Use ping.");
+    body["tools"] = json!([{ "type": "function", "function": { "name": "ping" } }]);
+    let (chunks, _) = chunks(&lambda, body).await;
+    let arguments = chunks.iter().filter_map(|chunk| {
+        chunk
+            .pointer("/choices/0/delta/tool_calls/0/function/arguments")?
+            .as_str()
+    });
+    assert_eq!(arguments.collect::<String>(), "{}");
 }
 
 #[tokio::test]

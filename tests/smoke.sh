@@ -46,6 +46,8 @@ check 'POST /invoke' 200 '"cost"' "${who[@]}" "${json[@]}" "$url/invoke" \
     -d '{"prompt": "Say yes.", "budget": "lower-cost", "inferenceConfig": {"maxTokens": 20}, "maxCostUsd": 0.002}'
 check 'POST /invoke as a stream' 200 'event: done' -N "${who[@]}" "${json[@]}" "$url/invoke" \
     -d '{"prompt": "Say yes.", "budget": "lower-cost", "inferenceConfig": {"maxTokens": 20}, "maxCostUsd": 0.002, "stream": true}'
+check 'POST /v1/chat/completions' 200 '"finish_reason"' "${who[@]}" "${json[@]}" "$url/v1/chat/completions" \
+    -d '{"model": "auto:lower-cost", "messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 20, "maxCostUsd": 0.002}'
 check 'POST /embeddings' 200 '"embeddings"' "${who[@]}" "${json[@]}" "$url/embeddings" -d '{"texts": ["one", "two"]}'
 check 'a wrong field is a problem' 400 'urn:bedrock-router:problem:' "${who[@]}" "${json[@]}" "$url/invoke" -d '{"promt": "x"}'
 if [ ${#who[@]} -gt 0 ]; then

@@ -105,8 +105,7 @@ fn routed(catalog: &Catalog) -> BTreeSet<&str> {
     let usual = usual.filter_map(|at| catalog.model(*at));
     let dead = |model: &&Model| model.lifecycle.status == Status::EndOfLife;
     let successors = catalog.models.iter().filter(dead);
-    let successors =
-        successors.filter_map(|model| catalog.successor(model, telemetry::today()));
+    let successors = successors.filter_map(|model| catalog.successor(model, telemetry::today()));
     let ranked = catalog
         .routes
         .iter()

@@ -184,6 +184,7 @@ fn guardrail(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<Guardrai
         let wrong = |(_, why)| format!("GUARDRAIL={text:?} is not id:version; {why}");
         check_guardrail(id, version).map_err(wrong)?;
         Ok(GuardrailConfig {
+            stream_processing_mode: None,
             guardrail_identifier: id.to_owned(),
             guardrail_version: version.to_owned(),
             trace: None,

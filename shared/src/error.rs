@@ -208,6 +208,64 @@ impl Error {
         }
     }
 
+    /// The same, for callers who are told nothing else: with the reasons of candidates that will not do.
+    #[must_use]
+    pub fn whole_detail(&self) -> String {
+        let Self::NoCandidate { rejected } = self else {
+            return self.detail();
+        };
+        let mut reasons: Vec<_> = rejected.iter().map(|one| one.reason.as_str()).collect();
+        reasons.dedup();
+        match reasons.len() {
+            0 | 1 => self.detail(),
+            _ => {
+                let shown = rejected.iter().take(3);
+                let shown = shown.map(|one| format!("{}: {}", one.id, one.reason));
+                let shown = shown.collect::<Vec<_>>().join("; ");
+                format!("none of {} candidates will do: {shown}", rejected.len())
+            }
+        }
+    }
+
+    /// Whether the prompt is too long for every candidate.
+    #[must_use]
+    pub fn is_about_the_context(&self) -> bool {
+        match self {
+            Self::NoCandidate { rejected } => {
+                let about = |one: &Rejected| one.reason.starts_with("context window");
+                !rejected.is_empty() && rejected.iter().all(about)
+            }
+            Self::Bedrock { fault, .. } => {
+                fault.outcome.is_a_refusal() && fault.message.contains("too long")
+            }
+            Self::Invalid { .. }
+            | Self::TooLarge { .. }
+            | Self::AnswerTooLarge { .. }
+            | Self::NotFound { .. }
+            | Self::MethodNotAllowed
+            | Self::Gone { .. }
+            | Self::Paused
+            | Self::Internal(_) => false,
+        }
+    }
+
+    /// What had come of an answer that broke off.
+    #[must_use]
+    pub fn cut(&self) -> Option<&Cut> {
+        if let Self::Bedrock { cut, .. } = self {
+            cut.as_deref()
+        } else {
+            None
+        }
+    }
+
+    /// Whether Bedrock bills something that did not arrive: to ask again pays again.
+    #[must_use]
+    pub fn is_paid_for(&self) -> bool {
+        let unreadable = |fault: &Fault| fault.outcome == Outcome::Unreadable;
+        self.cut().is_some() || matches!(self, Self::Bedrock { fault, .. } if unreadable(fault))
+    }
+
     /// Seconds after which a retry makes sense.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {

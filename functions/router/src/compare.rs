@@ -12,12 +12,12 @@ use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
-use shared::catalog::{Kind, Named, Scope, Task, Tier, clean};
+use shared::catalog::{Kind, Named, Task, Tier, clean};
 use shared::cost::{Cost, ServiceTier, Usage, cost};
 use shared::error::{Error, cut};
 use shared::http::described::{Refusals, Unanswered, Undecided};
 use shared::http::{Call, Payload, Problem, json, log, parse, respond};
-use shared::routing::{Wanted, classify, decide};
+use shared::routing::{Facts, Wanted, classify, decide};
 use shared::telemetry::{self, Record, whole_ms};
 use shared::usd::Usd;
 use shared::wire::{InferenceConfig, OutputConfig};
@@ -207,6 +207,11 @@ pub async fn compare(
     }
 }
 
+fn too_many(models: usize) -> Error {
+    let words = format!("{models} models are more than the {MOST_MODELS} of one comparison");
+    Error::invalid("models", words)
+}
+
 /// What is to be asked, and of whom.
 struct Asked {
     request: Request,
@@ -254,10 +259,15 @@ impl App {
                 .filter_map(|index| Some(self.config.catalog.model(*index)?.name.to_string()))
                 .collect());
         };
+        if named.len() > MOST_MODELS {
+            return Err(too_many(named.len()));
+        }
+        let prompt = request.conversation.prompt();
+        let facts = request.facts(&prompt, self.config.default_budget);
         for (index, name) in named.iter().enumerate() {
             let field = format!("models[{index}]");
             match clean(name).split_once(':') {
-                None if clean(name) == "tiers" => names.extend(self.first_choices(request)),
+                None if clean(name) == "tiers" => names.extend(self.first_choices(&facts)),
                 Some(("cheapest", count)) => {
                     let count = count
                         .parse()
@@ -269,31 +279,21 @@ impl App {
                             format!("after \"cheapest:\" comes a number up to {MOST_MODELS}"),
                         )
                     })?;
-                    names.extend(self.cheapest(count, request));
+                    names.extend(self.cheapest(count, &facts));
                 }
                 _ => names.push(self.contestant(name, &field)?),
             }
         }
         let mut seen = HashSet::new();
-        names.retain(|name| seen.insert(self.meant(name)));
+        // Each id is asked once, by whatever names it goes.
+        names.retain(|name| {
+            let id = self.placed(name, &facts, false);
+            seen.insert(id.unwrap_or_else(|| name.clone()))
+        });
         match names.len() {
             0 => Err(Error::invalid("models", "there is no model to ask")),
             1..=MOST_MODELS => Ok(names),
-            many => Err(Error::invalid(
-                "models",
-                format!("{many} models are more than the {MOST_MODELS} of one comparison"),
-            )),
-        }
-    }
-
-    /// What a name means: the same for all names of a model in a scope.
-    fn meant(&self, name: &str) -> String {
-        match self.config.catalog.named(name) {
-            Named::Model(reference) => {
-                let scope = reference.scope.as_ref().map_or("", Scope::as_str);
-                format!("{scope} {}", reference.model.id)
-            }
-            Named::Opaque | Named::Unknown(_) => name.to_owned(),
+            many => Err(too_many(many)),
         }
     }
 
@@ -310,24 +310,22 @@ impl App {
     }
 
     /// The model that each tier would be given to.
-    fn first_choices(&self, request: &Request) -> Vec<String> {
+    fn first_choices(&self, facts: &Facts<'_>) -> Vec<String> {
         let catalog = &self.config.catalog;
-        let task = request.task.unwrap_or(Task::General);
+        let task = facts.task.unwrap_or(Task::General);
         let tiers = [Tier::Simple, Tier::Medium, Tier::Complex].into_iter();
         let firsts = tiers.filter_map(|tier| {
             let candidates = catalog.candidates(task, tier).iter();
             let mut models = candidates.filter_map(|ranked| catalog.model(ranked.model));
-            models.find(|model| self.will_do(&model.name, request))
+            models.find(|model| self.will_do(&model.name, facts))
         });
         firsts.map(|model| model.name.to_string()).collect()
     }
 
     /// The models that are expected to cost least, of those in `routes.json` that will do.
-    fn cheapest(&self, count: usize, request: &Request) -> Vec<String> {
+    fn cheapest(&self, count: usize, facts: &Facts<'_>) -> Vec<String> {
         let (catalog, policy) = (&self.config.catalog, &self.config.policy);
-        let prompt = request.conversation.prompt();
-        let facts = request.facts(&prompt, self.config.default_budget);
-        let expected = catalog.tier_tokens(classify(&facts).tier);
+        let expected = catalog.tier_tokens(classify(facts).tier);
         // What the function may invoke, whatever else the catalog knows.
         let routes = catalog.routes.iter();
         let routed: BTreeSet<_> = routes
@@ -346,17 +344,21 @@ impl App {
             .collect();
         priced.sort_by_key(|(cost, _)| *cost);
         let will_do = priced.into_iter().map(|(_, model)| &model.name);
-        let will_do = will_do.filter(|name| self.will_do(name, request));
+        let will_do = will_do.filter(|name| self.will_do(name, facts));
         will_do.take(count).map(ToString::to_string).collect()
     }
 
     /// Whether a model can be asked this from here today.
-    fn will_do(&self, name: &str, request: &Request) -> bool {
-        let prompt = request.conversation.prompt();
-        let facts = request.facts(&prompt, self.config.default_budget);
-        let wanted = Wanted::Named { name, strict: true };
+    fn will_do(&self, name: &str, facts: &Facts<'_>) -> bool {
+        self.placed(name, facts, true).is_some()
+    }
+
+    /// The id that a name would be asked by.
+    fn placed(&self, name: &str, facts: &Facts<'_>, strict: bool) -> Option<String> {
+        let wanted = Wanted::Named { name, strict };
         let (catalog, policy) = (&self.config.catalog, &self.config.policy);
-        decide(catalog, policy, &facts, wanted, telemetry::today()).is_ok()
+        let decision = decide(catalog, policy, facts, wanted, telemetry::today());
+        decision.ok().map(|decision| decision.first.id)
     }
 
     /// Asks all, so many at once, and tells of each as it answers. The answers stand in the order of the request.
@@ -423,7 +425,11 @@ impl Compared {
             model_id: Some(answer.routing.model_id().to_owned()),
             latency_ms: done.latency_ms,
             time_to_first_token_ms: first,
-            tokens_per_second: per_second(done.usage.output_tokens, writing),
+            tokens_per_second: per_second(
+                done.usage.output_tokens,
+                writing,
+                Duration::from_millis(done.latency_ms),
+            ),
             usage: Some(done.usage.clone()),
             cost: done.cost,
             stop_reason: Some(done.stop_reason.clone()),
@@ -441,8 +447,9 @@ impl Compared {
             latency_ms: whole_ms(call.started.elapsed()),
             time_to_first_token_ms: None,
             tokens_per_second: None,
-            usage: None,
-            cost: None,
+            // What broke off is paid for, too.
+            usage: error.cut().map(|cut| cut.usage.clone()),
+            cost: error.cut().and_then(|cut| cut.cost),
             stop_reason: None,
             preview: None,
             text: None,
@@ -451,9 +458,13 @@ impl Compared {
         }
     }
 
+    /// Input, cached or not, and output.
     fn tokens(&self) -> (u64, u64) {
-        let usage = self.usage.as_ref();
-        usage.map_or((0, 0), |usage| (usage.input_tokens, usage.output_tokens))
+        self.usage.as_ref().map_or((0, 0), |usage| {
+            let read = usage.cache_read_input_tokens.unwrap_or_default();
+            let written = usage.cache_write_input_tokens.unwrap_or_default();
+            (usage.input_tokens + read + written, usage.output_tokens)
+        })
     }
 
     fn why_not(&self) -> Option<String> {
@@ -468,11 +479,19 @@ impl Compared {
     }
 }
 
-/// Tokens a second to a tenth; nothing where it was too quick to tell.
-fn per_second(tokens: u64, time: Duration) -> Option<f64> {
+/// Tokens a second to a tenth; nothing where the answer came in one piece, or nearly so.
+fn per_second(tokens: u64, writing: Duration, whole: Duration) -> Option<f64> {
     let tokens = f64::from(u32::try_from(tokens).ok()?);
-    let rate = tokens / time.as_secs_f64();
-    rate.is_finite().then_some((rate * 10.0).round() / 10.0)
+    let rate = tokens / writing.as_secs_f64();
+    (writing * 20 > whole && rate.is_finite()).then_some((rate * 10.0).round() / 10.0)
+}
+
+/// A cell that no spreadsheet takes for a formula.
+fn cell(text: String) -> String {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{text}"),
+        false => text,
+    }
 }
 
 impl Summary {
@@ -491,12 +510,11 @@ impl Summary {
             .filter(|result| result.cost.is_some())
             .collect();
         priced.sort_by_key(|result| result.cost.map(|cost| cost.total_usd));
-        let costs = priced
-            .iter()
-            .filter_map(|result| result.cost)
-            .map(|cost| cost.total_usd);
+        // What broke off is paid for, too.
+        let costs = results.iter().filter_map(|result| result.cost);
+        let costs = costs.map(|cost| cost.total_usd);
         let sum = |tokens: fn((u64, u64)) -> u64| {
-            answered.iter().map(|result| tokens(result.tokens())).sum()
+            results.iter().map(|result| tokens(result.tokens())).sum()
         };
         Self {
             by_cost: names(&priced),
@@ -514,19 +532,21 @@ impl Summary {
     }
 }
 
-/// The form that a client takes.
+/// The form that a client would rather have: the first that it names and that is known.
 fn accepted(headers: &HeaderMap) -> Format {
-    let accepts = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let kinds = accepts
-        .flat_map(|value| value.split(','))
-        .map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    for kind in kinds {
-        match kind {
+    let accepts = headers.get_all(ACCEPT).iter();
+    let accepts = accepts.filter_map(|value| value.to_str().ok());
+    for kind in accepts.flat_map(|value| value.split(',')) {
+        let mut parts = kind.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let refused = parts.any(|part| {
+            part.starts_with("q=0") && !part.contains(|c: char| ('1'..='9').contains(&c))
+        });
+        match name {
+            _ if refused => {}
             "text/plain" => return Format::Table,
             "text/csv" => return Format::Csv,
+            "application/json" | "*/*" => return Format::Json,
             _ => {}
         }
     }
@@ -592,7 +612,7 @@ fn rows(results: &[Compared]) -> Result<Vec<u8>, Error> {
         output_tokens: u64,
         cost_usd: Option<String>,
         stop_reason: Option<&'a str>,
-        text: Option<&'a str>,
+        text: Option<String>,
         error: Option<String>,
     }
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -608,8 +628,8 @@ fn rows(results: &[Compared]) -> Result<Vec<u8>, Error> {
             output_tokens,
             cost_usd: result.cost.map(|cost| cost.total_usd.to_string()),
             stop_reason: result.stop_reason.as_deref(),
-            text: result.text.as_deref(),
-            error: result.why_not(),
+            text: result.text.clone().map(cell),
+            error: result.why_not().map(cell),
         };
         writer
             .serialize(row)

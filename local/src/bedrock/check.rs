@@ -63,6 +63,7 @@ pub(super) fn request(body: &Value) -> Checked {
             "Messages can't contain duplicate document names.",
         ));
     }
+    schemas(body)?;
     calls(body)?;
     let points = blocks(body)
         .chain(list(body, "system"))
@@ -113,6 +114,20 @@ pub(super) fn malformed(at: &str, key: &str) -> Refusal {
     Refusal::invalid(format!(
         "Malformed input request: {at}: extraneous key [{key}] is not permitted, please reformat your input and try again."
     ))
+}
+
+/// What a tool takes is an object.
+fn schemas(body: &Value) -> Checked {
+    let tools = body.get("toolConfig").map(|config| list(config, "tools"));
+    for (index, tool) in tools.unwrap_or_default().iter().enumerate() {
+        let schema = tool.pointer("/toolSpec/inputSchema/json");
+        if schema.is_some_and(|schema| schema.get("type").is_none_or(|kind| kind != "object")) {
+            return Err(Refusal::invalid(format!(
+                "The value at toolConfig.tools.{index}.toolSpec.inputSchema.json.type must be one of the following: object."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn roles(body: &Value) -> Checked {

@@ -173,7 +173,14 @@ fn block_events(index: usize, block: &Value) -> Vec<(&'static str, Value)> {
             "contentBlockStart",
             json!({ "contentBlockIndex": index, "start": start }),
         ));
-        let input = call["input"].to_string();
+        // A call with nothing comes so from Claude.
+        let input = match call["input"]
+            .as_object()
+            .is_some_and(serde_json::Map::is_empty)
+        {
+            true => String::new(),
+            false => call["input"].to_string(),
+        };
         let (head, tail) = input.split_at(input.len() / 2);
         events.extend([head, tail].map(|part| delta(json!({ "toolUse": { "input": part } }))));
     }

@@ -75,6 +75,7 @@ pub fn fit<'a>(
         form = fitting.form_answer();
         fitting.drop_options();
         fitting.drop_sampling();
+        fitting.drop_blank_stops();
         fitting.adjust_thinking();
         fitting.strip_reasoning();
         fitting.simplify_tool_results();
@@ -194,6 +195,29 @@ impl Fitting<'_, '_> {
                     "additionalModelRequestFields.{field} dropped: {name} does not know it"
                 ));
             }
+        }
+    }
+
+    /// Claude takes no stop sequence of white space alone.
+    fn drop_blank_stops(&mut self) {
+        if self
+            .model()
+            .is_none_or(|model| model.provider != "Anthropic")
+        {
+            return;
+        }
+        let name = self.name();
+        let stops = &mut self.body.options.inference_config.stop_sequences;
+        let all = stops.as_ref().map_or(0, Vec::len);
+        if let Some(stops) = stops {
+            stops.retain(|stop| !stop.trim().is_empty());
+        }
+        let left = stops.as_ref().map_or(0, Vec::len);
+        stops.take_if(|stops| stops.is_empty());
+        if left < all {
+            self.say(format!(
+                "stopSequences of white space dropped: {name} takes none"
+            ));
         }
     }
 

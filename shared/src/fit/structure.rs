@@ -75,6 +75,7 @@ impl Fitting<'_, '_> {
             && !unseen
             && self.body.tool_config.is_none()
             && is_an_object(&definition.schema)
+            && names_fields(&definition.schema)
         {
             Form::ForcedTool
         } else {
@@ -132,6 +133,15 @@ impl Fitting<'_, '_> {
             last.content.push(ContentBlock::Text(words));
         }
     }
+}
+
+/// Whether a schema names fields: a tool without any is called with nothing.
+fn names_fields(schema: &str) -> bool {
+    let schema: Option<Value> = serde_json::from_str(schema).ok();
+    let properties = schema.as_ref().and_then(|schema| schema.get("properties"));
+    properties
+        .and_then(Value::as_object)
+        .is_some_and(|properties| !properties.is_empty())
 }
 
 /// Whether a schema is one of an object, which is all that a tool can take.

@@ -50,6 +50,9 @@ pub struct GuardrailConfig {
     /// Whether the answer tells what it found; `enabled` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<GuardrailTrace>,
+    /// Taken and not passed on: every piece of an answer is looked at before it leaves, which is Bedrock's default.
+    #[serde(skip_serializing)]
+    pub stream_processing_mode: Option<String>,
 }
 
 /// Whether the answer tells what the guardrail found.

@@ -10,7 +10,7 @@ use aws_smithy_types::event_stream::{Header, HeaderValue as Value, Message};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 use shared::bedrock::Outcome;
@@ -28,6 +28,7 @@ use crate::request::{InvokeRequest, Request};
 
 /// What the answer cost, for callers whose SDK shows no other fields than Bedrock's.
 const COST: HeaderName = HeaderName::from_static("x-bedrock-router-cost-usd");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Routes, asks, and answers as Converse does.
@@ -285,7 +286,7 @@ impl Dialect for Bedrock {
             "exception",
             name,
             &BedrockProblem {
-                message: error.detail(),
+                message: error.whole_detail(),
             },
         )
     }
@@ -303,6 +304,7 @@ impl Dialect for Bedrock {
             additional_model_response_fields: answer.done.additional_model_response_fields.as_ref(),
         };
         let mut response = json(StatusCode::OK, &told, answer.done.id);
+        tell_id(response.headers_mut(), answer.done.id);
         let cost = answer.done.cost.map(|cost| cost.total_usd.to_string());
         if let Some(cost) = cost.and_then(|cost| HeaderValue::from_str(&cost).ok()) {
             response.headers_mut().insert(COST, cost);
@@ -315,17 +317,25 @@ impl Dialect for Bedrock {
     }
 }
 
+/// The request id, where the AWS SDKs look for it.
+fn tell_id(headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
 /// An error as Bedrock tells it.
 fn problem(error: &Error, request_id: &str) -> Response {
     log(error, request_id);
     let (name, status) = in_bedrocks_words(error);
     let problem = BedrockProblem {
-        message: error.detail(),
+        message: error.whole_detail(),
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut response = raw_json(status, body, request_id);
     let headers = response.headers_mut();
     headers.insert(ERROR_TYPE, HeaderValue::from_static(name));
+    tell_id(headers, request_id);
     if let Some(seconds) = error.retry_after_seconds() {
         headers.insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -347,6 +357,8 @@ fn in_bedrocks_words(error: &Error) -> (&'static str, StatusCode) {
             StatusCode::SERVICE_UNAVAILABLE,
         ),
         Error::Internal(_) => ("InternalServerException", StatusCode::INTERNAL_SERVER_ERROR),
+        // What is paid for must not be asked for again; the SDKs repeat a 500, and not this.
+        _ if error.is_paid_for() => ("ModelErrorException", StatusCode::FAILED_DEPENDENCY),
         Error::Bedrock { fault, .. } => match fault.outcome {
             Outcome::Throttled => ("ThrottlingException", StatusCode::TOO_MANY_REQUESTS),
             Outcome::NotReady => ("ModelNotReadyException", StatusCode::TOO_MANY_REQUESTS),

@@ -1,6 +1,6 @@
 //! Images, documents and sounds, as OpenAI's clients send them: data URLs, which are never fetched from anywhere.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -41,16 +41,12 @@ pub(super) fn image(url: &str, path: &str) -> Result<ImageBlock, Error> {
     })?;
     Ok(ImageBlock {
         format,
-        source: BytesSource::Bytes(Base64::new(base64.to_owned())),
+        source: BytesSource::Bytes(Base64::new(whole(base64))),
     })
 }
 
 /// A document by its data URL, or by its bytes and a name that says what it is.
-pub(super) fn document(
-    file: File,
-    path: &str,
-    names: &mut HashSet<String>,
-) -> Result<DocumentBlock, Error> {
+pub(super) fn document(file: File, path: &str, names: &mut Names) -> Result<DocumentBlock, Error> {
     let field = format!("{path}.file.file_data");
     if file.file_id.is_some() {
         let words = "no files are kept here; send the bytes as file_data";
@@ -73,7 +69,7 @@ pub(super) fn document(
     Ok(DocumentBlock {
         format: Some(format),
         name: name(&filename, names),
-        source: DocumentSource::Bytes(Base64::new(base64.to_owned())),
+        source: DocumentSource::Bytes(Base64::new(whole(base64))),
         context: None,
         citations: None,
     })
@@ -91,8 +87,13 @@ pub(super) fn audio(audio: InputAudio, path: &str) -> Result<AudioBlock, Error> 
     };
     Ok(AudioBlock {
         format,
-        source: BytesSource::Bytes(Base64::new(audio.data)),
+        source: BytesSource::Bytes(Base64::new(whole(&audio.data))),
     })
+}
+
+/// Base64 without the line breaks that some tools put into it.
+fn whole(base64: &str) -> String {
+    base64.split_ascii_whitespace().collect()
 }
 
 /// The media type and the base64 of a data URL.
@@ -147,17 +148,18 @@ fn by_extension(extension: &str) -> Option<DocumentFormat> {
     }
 }
 
+/// Names of documents, with how many of a message's have each.
+pub(super) type Names = HashMap<String, usize>;
+
 /// A name that Bedrock takes, and that no other document has.
-fn name(filename: &str, names: &mut HashSet<String>) -> String {
+fn name(filename: &str, names: &mut Names) -> String {
     let stem = filename.rsplit_once('.').map_or(filename, |(stem, _)| stem);
+    // Parentheses hold our own numbers.
     let clean: String = stem
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "-()[]".contains(c) {
-                c
-            } else {
-                ' '
-            }
+        .map(|c| match c.is_ascii_alphanumeric() || "-[]".contains(c) {
+            true => c,
+            false => ' ',
         })
         .collect();
     let words: Vec<_> = clean.split_whitespace().collect();
@@ -165,11 +167,11 @@ fn name(filename: &str, names: &mut HashSet<String>) -> String {
         none if none.is_empty() => "document".to_owned(),
         name => name.chars().take(150).collect(),
     };
-    let mut name = base.clone();
-    let mut number = 1;
-    while !names.insert(name.clone()) {
-        number += 1;
-        name = format!("{} ({number})", base.trim_end());
+    let base = base.trim_end().to_owned();
+    let count = names.entry(base.clone()).or_default();
+    *count += 1;
+    match *count {
+        1 => base,
+        count => format!("{base} ({count})"),
     }
-    name
 }

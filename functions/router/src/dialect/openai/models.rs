@@ -1,5 +1,6 @@
 //! The models as OpenAI lists them: `GET /v1/models` and `GET /v1/models/{id}`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
@@ -43,11 +44,17 @@ pub(crate) struct ListedModel<'a> {
     owned_by: &'a str,
 }
 
-/// Lists `auto`, and every model of text or vectors that can be called from here.
+/// Lists `auto`, and the models of text and vectors that `routes.json` names, as far as they can be called from here. Others may be named all
+/// the same.
 #[utoipa::path(get, path = "/v1/models", tag = "openai", summary = "The models, as OpenAI lists them",
     responses((status = 200, description = "The models", body = ModelList)))]
 pub async fn list(State(app): State<Arc<App>>, call: Call) -> Response {
-    let models = app.config.catalog.models.iter();
+    let catalog = &app.config.catalog;
+    let routes = catalog.routes.iter();
+    let routed: BTreeSet<_> = routes
+        .flat_map(|route| route.candidates.iter().map(|ranked| ranked.model))
+        .collect();
+    let models = routed.into_iter().filter_map(|index| catalog.model(index));
     let living = models.filter(|model| app.serves(model));
     let auto = AUTO.map(|id| listed(id, "bedrock-model-router"));
     let data = auto
@@ -107,6 +114,7 @@ impl App {
         let lives = model.absence(telemetry::today()).is_none();
         speaks
             && lives
+            && !policy.disabled.iter().any(|id| *id == model.id)
             && model
                 .placements(&policy.region, policy.residency)
                 .next()

@@ -1,5 +1,7 @@
 //! Answers as OpenAI's clients read them: in one piece, or in chunks.
 
+use std::mem;
+
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
@@ -29,7 +31,10 @@ pub(crate) struct OpenAi {
     notes: Vec<String>,
     begun: bool,
     calls: Dense,
-    thoughts: Dense,
+    /// The call that is being told, and whether it has input so far.
+    open: Option<(usize, bool)>,
+    /// What the model thought, by block, to be told whole at the end: clients put lists of pieces together each in its own way.
+    thoughts: Vec<(usize, Detail)>,
 }
 
 /// Places of blocks in a message, numbered without gaps.
@@ -213,7 +218,8 @@ impl OpenAi {
             notes,
             begun: false,
             calls: Dense::default(),
-            thoughts: Dense::default(),
+            open: None,
+            thoughts: Vec::new(),
         }
     }
 
@@ -250,12 +256,49 @@ impl OpenAi {
         event(None, &self.chunk(vec![choice(delta, None)], ours))
     }
 
+    fn remember(&mut self, block: usize, reasoning: &ReasoningDelta) {
+        let index = self.thoughts.len();
+        let more = Detail::of(reasoning, index);
+        match self.thoughts.iter_mut().find(|(known, _)| *known == block) {
+            Some((_, detail)) => detail.add(more),
+            None => self.thoughts.push((block, more)),
+        }
+    }
+
+    /// Ends the call that is being told before another block; one that nothing is passed to is called with an empty object.
+    fn end_call(&mut self, next: Option<usize>) -> Vec<u8> {
+        let ended = self.open.take_if(|(block, _)| Some(*block) != next);
+        let Some((block, false)) = ended else {
+            return Vec::new();
+        };
+        let (index, _) = self.calls.number(block);
+        let call = Call {
+            index: Some(index),
+            id: None,
+            r#type: None,
+            function: Function {
+                name: None,
+                arguments: "{}".into(),
+            },
+        };
+        let delta = Delta {
+            tool_calls: Some(vec![call]),
+            ..Delta::default()
+        };
+        event(
+            None,
+            &self.chunk(vec![choice(delta, None)], Ours::default()),
+        )
+    }
+
     fn delta(&mut self, piece: &Piece) -> Option<Delta> {
         let mut delta = Delta::default();
         match &piece.what {
             What::Text(text) => delta.content = Content::Text(text.clone()),
             What::ToolUse { id, name, input } => {
                 let (index, is_new) = self.calls.number(piece.index);
+                let told = !is_new && self.open.is_some_and(|(_, told)| told);
+                self.open = Some((piece.index, told || !input.is_empty()));
                 delta.tool_calls = Some(vec![Call {
                     index: Some(index),
                     id: is_new.then(|| id.clone()),
@@ -267,9 +310,8 @@ impl OpenAi {
                 }]);
             }
             What::Reasoning(reasoning) => {
-                let (index, _) = self.thoughts.number(piece.index);
-                delta.reasoning_content.clone_from(&reasoning.text);
-                delta.reasoning_details = Some(vec![Detail::of(reasoning, index)]);
+                self.remember(piece.index, reasoning);
+                delta.reasoning_content = Some(reasoning.text.clone()?);
             }
             // Nothing that these clients know.
             What::Citation(_) | What::ToolResult(_) | What::Image(_) => return None,
@@ -279,6 +321,17 @@ impl OpenAi {
 }
 
 impl Detail {
+    fn add(&mut self, more: Self) {
+        let append = |to: &mut Option<String>, more: Option<String>| match (to.as_mut(), more) {
+            (Some(to), Some(more)) => to.push_str(&more),
+            (None, more) => *to = more,
+            (Some(_), None) => {}
+        };
+        append(&mut self.text, more.text);
+        append(&mut self.signature, more.signature);
+        append(&mut self.data, more.data);
+    }
+
     fn of(reasoning: &ReasoningDelta, index: usize) -> Self {
         Self {
             r#type: match reasoning.redacted_content {
@@ -308,13 +361,13 @@ impl Dialect for OpenAi {
     }
 
     fn piece(&mut self, piece: &Piece) -> Vec<u8> {
+        let mut told = self.end_call(Some(piece.index));
         let delta = self.delta(piece);
-        delta.map_or_else(Vec::new, |delta| {
-            event(
-                None,
-                &self.chunk(vec![choice(delta, None)], Ours::default()),
-            )
-        })
+        if let Some(delta) = delta {
+            let chunk = self.chunk(vec![choice(delta, None)], Ours::default());
+            told.extend(event(None, &chunk));
+        }
+        told
     }
 
     fn done(&mut self, answer: &Answer<'_>) -> Vec<u8> {
@@ -322,15 +375,19 @@ impl Dialect for OpenAi {
             true => Vec::new(),
             false => self.start(&answer.routing),
         };
+        told.extend(self.end_call(None));
+        let thoughts = mem::take(&mut self.thoughts).into_iter();
+        let details: Vec<_> = thoughts.map(|(_, detail)| detail).collect();
+        let delta = Delta {
+            reasoning_details: Some(details).filter(|details| !details.is_empty()),
+            ..Delta::default()
+        };
         let ours = Ours {
             cost: Some(answer.done.cost.as_ref()),
             warnings: Some(self.warnings(answer)),
             ..Ours::default()
         };
-        let end = choice(
-            Delta::default(),
-            Some(finish_reason(&answer.done.stop_reason)),
-        );
+        let end = choice(delta, Some(finish_reason(&answer.done.stop_reason)));
         told.extend(event(None, &self.chunk(vec![end], ours)));
         if self.include_usage {
             let mut last = self.chunk(Vec::new(), Ours::default());
@@ -381,7 +438,8 @@ fn message(answer: &Answer<'_>) -> Delta {
                 r#type: Some("function"),
                 function: Function {
                     name: Some(name),
-                    arguments: input,
+                    // Input that was cut off is no JSON, and stands in a string.
+                    arguments: serde_json::from_str(&input).unwrap_or(input),
                 },
             }),
             What::Reasoning(reasoning) => {

@@ -21,9 +21,11 @@ pub(crate) struct ChatRequest {
     #[schema(example = "auto")]
     pub(super) model: Option<String>,
     /// The most tokens of the answer, thinking included.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1)]
     pub(super) max_tokens: Option<u32>,
     /// The same, by its newer name.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1)]
     pub(super) max_completion_tokens: Option<u32>,
     /// 0 to 2; no model here takes more than 1.
@@ -37,6 +39,7 @@ pub(crate) struct ChatRequest {
     #[schema(value_type = Option<Value>)]
     pub(super) stop: Vec<String>,
     /// How many answers: 1.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1)]
     pub(super) n: Option<u32>,
     /// Answer in chunks.
@@ -53,7 +56,8 @@ pub(crate) struct ChatRequest {
     /// How hard to think: `none`, `minimal`, `low`, `medium`, `high`, `xhigh`, `max`.
     pub(super) reasoning_effort: Option<String>,
     /// Pairs for Bedrock's invocation log.
-    pub(super) metadata: Option<BTreeMap<String, String>>,
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    pub(super) metadata: Option<BTreeMap<String, Value>>,
     /// Who asks, for Bedrock's invocation log.
     pub(super) user: Option<String>,
     /// `auto`, `default`, `flex` or `priority`.
@@ -279,6 +283,22 @@ impl ChatRequest {
         self.stream_options
             .is_some_and(|options| options.include_usage == Some(true))
     }
+}
+
+/// Reads a whole number, also one that is written with a point.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole, and within the bounds"
+    )]
+    let whole = is_whole.then_some(number as u32);
+    let whole = whole.ok_or_else(|| D::Error::custom(format!("{number} is no whole number")))?;
+    Ok(Some(whole))
 }
 
 /// Reads a text, a list of texts, or nothing.

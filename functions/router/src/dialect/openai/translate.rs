@@ -68,7 +68,12 @@ impl ChatRequest {
                 "answers are text; leave modalities out",
             ));
         }
-        if self.others.contains_key("functions") || self.others.contains_key("function_call") {
+        let asks = |field: &str| match self.others.get(field) {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(choice) => choice != "none" && choice != "auto",
+        };
+        if asks("functions") || asks("function_call") {
             let words = "functions and function_call are long gone; send tools and tool_choice";
             return Err(Error::invalid("functions", words));
         }
@@ -150,19 +155,20 @@ impl ChatRequest {
 
     /// What Bedrock's log takes of the pairs, and of who asks.
     fn request_metadata(&self, notes: &mut Vec<String>) -> BTreeMap<String, String> {
-        let user = self.user.iter().map(|user| ("user", user));
+        let user = self.user.iter().map(|user| ("user", Some(user.as_str())));
         let pairs = self.metadata.iter().flatten();
-        let all = user.chain(pairs.map(|(key, value)| (key.as_str(), value)));
+        let pairs = pairs.map(|(key, value)| (key.as_str(), value.as_str()));
         let mut taken = BTreeMap::new();
-        for (key, value) in all {
+        for (key, value) in user.chain(pairs) {
             let is_ours = key.starts_with(RESERVED);
-            if fits_metadata(key, value) && !is_ours && taken.len() < 14 {
-                taken.insert(key.to_owned(), value.clone());
-            } else {
-                notes.push(format!(
+            match value.filter(|value| fits_metadata(key, value) && !is_ours && taken.len() < 14) {
+                Some(value) => {
+                    taken.insert(key.to_owned(), value.to_owned());
+                }
+                None => notes.push(format!(
                     "metadata.{} does not fit into Bedrock's log and was left out",
                     cut(key, 40)
-                ));
+                )),
             }
         }
         taken
@@ -333,15 +339,23 @@ fn tool_spec(tool: ChatTool, path: &str) -> Result<ToolSpec, Error> {
         let words = "parameters must be a JSON schema, which is an object";
         return Err(Error::invalid(format!("{path}.function.parameters"), words));
     }
-    let none = || to_raw_value(&json!({ "type": "object", "properties": {} }));
-    let schema = match parameters {
-        Some(schema) => schema,
-        None => none().map_err(|error| Error::Internal(error.to_string()))?,
-    };
+    let schema = of_an_object(parameters)?;
     Ok(ToolSpec {
         name: function.name,
         description: function.description.filter(|text| !text.trim().is_empty()),
         input_schema: ToolInputSchema::Json(schema),
         strict: function.strict.filter(|strict| *strict),
     })
+}
+
+/// A schema that says that it is one of an object: Bedrock refuses any other.
+fn of_an_object(schema: Option<Json>) -> Result<Json, Error> {
+    let text = schema.as_ref().map_or("{}", |schema| schema.get());
+    let mut fields: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    if let Some(schema) = schema.filter(|_| fields.get("type").is_some_and(|kind| kind == "object"))
+    {
+        return Ok(schema);
+    }
+    fields.insert("type".into(), "object".into());
+    to_raw_value(&fields).map_err(|error| Error::Internal(error.to_string()))
 }

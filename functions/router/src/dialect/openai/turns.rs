@@ -3,8 +3,9 @@
 //! Turns are joined until roles alternate, and results of parallel calls end up in one turn. What Converse would refuse is refused
 //! with the index of the caller's own message.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use shared::error::Error;
 use shared::wire::{
@@ -12,11 +13,13 @@ use shared::wire::{
     SystemContentBlock, ToolResult, ToolResultContentBlock, ToolUse, fits_id,
 };
 
-use super::media::{audio, document, image};
+use super::media::{Names, audio, document, image};
 use super::request::{ChatMessage, ChatRole, ChatToolCall, Part, ReasoningDetail};
 
 /// Stands where a conversation begins with the assistant: Converse wants the user to begin.
 const BEGINNING: &str = ".";
+/// Stands beside documents that come without a text.
+const ATTACHED: &str = "See the document.";
 /// Stands for what a tool gave where it gave nothing: Converse takes no blank text.
 const NOTHING: &str = "(no output)";
 
@@ -27,17 +30,21 @@ pub(super) struct Turns {
     messages: Vec<Message>,
     /// Of each block of each turn, the index of the caller's message.
     origins: Vec<Vec<usize>>,
-    /// Calls that no tool has answered yet.
-    open: Vec<Open>,
+    /// Calls that no tool has answered yet, by the caller's id.
+    open: HashMap<String, Open>,
     calls: usize,
-    names: HashSet<String>,
+    names: Names,
+    /// How many messages were left out because they are blank, and instructions were moved.
+    blank: usize,
+    moved: usize,
+    /// The index of the last instruction, and how many turns stood before it.
+    last_instruction: Option<(usize, usize)>,
     notes: Vec<String>,
 }
 
 /// A call that no tool has answered yet.
 struct Open {
-    /// The caller's id, and the one that Bedrock takes.
-    id: String,
+    /// The id that Bedrock takes.
     ours: String,
     /// The index of the caller's message.
     at: usize,
@@ -50,17 +57,12 @@ impl Turns {
             ChatRole::User => {
                 self.all_answered()?;
                 let blocks = self.user_blocks(index, message.content)?;
-                self.push(Role::User, index, blocks)
+                self.speak(Role::User, index, blocks)
             }
             ChatRole::Assistant => {
                 self.all_answered()?;
                 let blocks = self.assistant_blocks(index, message)?;
-                if blocks.is_empty() {
-                    self.notes
-                        .push(format!("messages[{index}] is empty and was left out"));
-                    return Ok(());
-                }
-                self.push(Role::Assistant, index, blocks)
+                self.speak(Role::Assistant, index, blocks)
             }
             ChatRole::Tool => {
                 let result = self.tool_result(index, message)?;
@@ -76,15 +78,7 @@ impl Turns {
         notes: &mut Vec<String>,
     ) -> Result<Conversation, Error> {
         self.all_answered()?;
-        if self.messages.is_empty() {
-            // Some clients send instructions alone, and want them followed.
-            let Some(SystemContentBlock::Text(text)) = self.system.pop() else {
-                return Err(Error::invalid("messages", "there is nothing to answer"));
-            };
-            self.notes
-                .push("the last system message was sent as the user's".into());
-            self.push(Role::User, 0, vec![ContentBlock::Text(text)])?;
-        }
+        self.end_with_the_user()?;
         if self
             .messages
             .first()
@@ -94,6 +88,13 @@ impl Turns {
                 .push("a user turn was put in front: Bedrock wants the user to begin".into());
             self.messages.insert(0, Message::user(BEGINNING));
             self.origins.insert(0, vec![0]);
+        }
+        if self.blank > 0 {
+            notes.push(format!("blank messages were left out: {}", self.blank));
+        }
+        if self.moved > 0 {
+            let words = "instructions within the conversation were put before it";
+            notes.push(format!("{words}: {}", self.moved));
         }
         notes.append(&mut self.notes);
         conversation.messages = self.messages;
@@ -105,16 +106,51 @@ impl Turns {
         Ok(conversation)
     }
 
-    fn instruct(&mut self, index: usize, message: ChatMessage) -> Result<(), Error> {
-        if !self.messages.is_empty() {
-            self.notes.push(format!(
-                "messages[{index}] is an instruction, and was put before the conversation"
-            ));
+    /// Some clients send instructions alone, or last of all, and want them followed: then the last is the user's turn.
+    fn end_with_the_user(&mut self) -> Result<(), Error> {
+        let is_last = |at: usize| at == self.messages.len();
+        let is_answered = self
+            .messages
+            .last()
+            .is_none_or(|last| last.role == Role::Assistant);
+        let Some((index, _)) = self
+            .last_instruction
+            .filter(|(_, at)| is_last(*at) && is_answered)
+        else {
+            return match self.messages.is_empty() {
+                true => Err(Error::invalid("messages", "there is nothing to answer")),
+                false => Ok(()),
+            };
+        };
+        if let Some(SystemContentBlock::Text(text)) = self.system.pop() {
+            self.moved = self
+                .moved
+                .saturating_sub(usize::from(!self.messages.is_empty()));
+            self.notes
+                .push("the last system message was sent as the user's".into());
+            self.push(Role::User, index, vec![ContentBlock::Text(text)])?;
         }
+        Ok(())
+    }
+
+    /// Adds what a user or an assistant says, if it is anything.
+    fn speak(&mut self, role: Role, index: usize, blocks: Vec<ContentBlock>) -> Result<(), Error> {
+        if blocks.is_empty() {
+            self.blank += 1;
+            return Ok(());
+        }
+        self.push(role, index, blocks)
+    }
+
+    fn instruct(&mut self, index: usize, message: ChatMessage) -> Result<(), Error> {
+        self.moved += usize::from(!self.messages.is_empty());
         for part in message.content.into_iter().flatten() {
             match part {
                 Part::Text { text } if text.trim().is_empty() => {}
-                Part::Text { text } => self.system.push(SystemContentBlock::Text(text)),
+                Part::Text { text } => {
+                    self.last_instruction = Some((index, self.messages.len()));
+                    self.system.push(SystemContentBlock::Text(text));
+                }
                 Part::ImageUrl { .. }
                 | Part::File { .. }
                 | Part::InputAudio { .. }
@@ -156,13 +192,15 @@ impl Turns {
                 }
             }
         }
-        match blocks.is_empty() {
-            true => Err(Error::invalid(
-                format!("messages[{index}].content"),
-                "the message is blank",
-            )),
-            false => Ok(blocks),
+        let is_text = |block: &ContentBlock| matches!(block, ContentBlock::Text(_));
+        let is_document = |block: &ContentBlock| matches!(block, ContentBlock::Document(_));
+        if blocks.iter().any(is_document) && !blocks.iter().any(is_text) {
+            blocks.push(ContentBlock::Text(ATTACHED.into()));
+            self.notes.push(format!(
+                "a text was put beside the document of messages[{index}]: Bedrock wants one"
+            ));
         }
+        Ok(blocks)
     }
 
     fn assistant_blocks(
@@ -194,8 +232,7 @@ impl Turns {
 
     fn call(&mut self, at: usize, call: ChatToolCall, path: &str) -> Result<ToolUse, Error> {
         self.calls += 1;
-        let taken = self.open.iter().any(|open| open.id == call.id);
-        if taken {
+        if self.open.contains_key(&call.id) {
             let words = format!("two calls of the message have the id {:?}", call.id);
             return Err(Error::invalid(format!("{path}.id"), words));
         }
@@ -204,23 +241,22 @@ impl Turns {
             true => call.id.clone(),
             false => format!("call_{}", self.calls),
         };
-        self.open.push(Open {
-            id: call.id,
+        let open = Open {
             ours: ours.clone(),
             at,
-        });
+        };
+        self.open.insert(call.id, open);
         Ok(ToolUse {
             tool_use_id: ours,
             name: call.function.name,
-            input: arguments(call.function.arguments.as_deref().unwrap_or_default(), path)?,
+            input: arguments(call.function.arguments.as_deref().unwrap_or_default())?,
             r#type: None,
         })
     }
 
     fn tool_result(&mut self, index: usize, message: ChatMessage) -> Result<ToolResult, Error> {
         let id = message.tool_call_id.unwrap_or_default();
-        let at = self.open.iter().position(|open| open.id == id);
-        let Some(at) = at else {
+        let Some(open) = self.open.remove(&id) else {
             let words = format!(
                 "no assistant message before this has a call {id:?} that is still to be answered"
             );
@@ -229,7 +265,6 @@ impl Turns {
                 words,
             ));
         };
-        let open = self.open.remove(at);
         let mut content = Vec::new();
         for (at, part) in message.content.into_iter().flatten().enumerate() {
             let path = format!("messages[{index}].content[{at}]");
@@ -261,11 +296,11 @@ impl Turns {
     }
 
     fn all_answered(&self) -> Result<(), Error> {
-        match self.open.first() {
+        match self.open.iter().min_by_key(|(id, open)| (open.at, *id)) {
             None => Ok(()),
-            Some(open) => Err(Error::invalid(
+            Some((id, open)) => Err(Error::invalid(
                 format!("messages[{}].tool_calls", open.at),
-                format!("no tool message answers the call {:?}", open.id),
+                format!("no tool message answers the call {id:?}"),
             )),
         }
     }
@@ -309,20 +344,19 @@ fn reasoning(detail: ReasoningDetail) -> Option<ContentBlock> {
     Some(ContentBlock::ReasoningContent(reasoning))
 }
 
-/// What a call was made with: a JSON object, as text. Models write nothing where they mean an empty one.
-fn arguments(text: &str, path: &str) -> Result<Json, Error> {
+/// What a call was made with: a JSON object, as text. Models write nothing where they mean an empty one, and what a model wrote wrongly
+/// goes back to it as it was.
+fn arguments(text: &str) -> Result<Json, Error> {
     let text = match text.trim() {
         "" => "{}",
         text => text,
     };
     let json = serde_json::from_str::<&RawValue>(text).ok();
-    match json.filter(|json| json.get().starts_with('{')) {
-        Some(json) => to_raw_value(json).map_err(|error| Error::Internal(error.to_string())),
-        None => Err(Error::invalid(
-            format!("{path}.function.arguments"),
-            "arguments must be a JSON object, as text",
-        )),
-    }
+    let json = match json.filter(|json| json.get().starts_with('{')) {
+        Some(json) => to_raw_value(json),
+        None => to_raw_value(&json!({ "_raw": text })),
+    };
+    json.map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// An error whose path is that of a turn, with the path of the caller's message.
@@ -340,6 +374,11 @@ fn in_the_callers_words(error: Error, origins: &[Vec<usize>]) -> Error {
             let at = blocks.get(block).or(blocks.first()).copied();
             Error::invalid(format!("messages[{}]", at.unwrap_or_default()), detail)
         }
-        None => Error::Invalid { field, detail },
+        None => {
+            let field = field
+                .replace("toolConfig.tools[", "tools[")
+                .replace(".toolSpec", ".function");
+            Error::Invalid { field, detail }
+        }
     }
 }
