@@ -6,7 +6,7 @@ export SAM_CLI_TELEMETRY := 0
 # SAM's checks want a Region, whichever; what is deployed goes where AWS's own settings say.
 validate: export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers clients iam page fuzz load soak catalog catalog-check bench build sam-local cargo-lambda smoke package size validate deny deploy
+.PHONY: run check test openapi peers clients iam page fuzz load soak catalog catalog-check bench build sam-local cargo-lambda smoke train package size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -70,6 +70,11 @@ openapi:
 iam:
 	cargo run --quiet -- iam > target/template.yaml
 	mv target/template.yaml template.yaml
+
+# The learned router, made anew from labelled prompts; prints what it is worth. `make train DATA=folder`; train/README.md says of what.
+train: $(TOOLS)/train/installed
+	cargo build
+	$(TOOLS)/train/bin/python -B train/train.py $(DATA)
 
 # How long a decision takes.
 bench:
@@ -137,6 +142,11 @@ $(VENV)/cargo-lambda: | $(TOOLS)/venv
 $(TOOLS)/catalog/installed: catalog/requirements.txt
 	python3 -m venv $(TOOLS)/catalog
 	$(TOOLS)/catalog/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
+
+$(TOOLS)/train/installed: train/requirements.txt
+	python3 -m venv $(TOOLS)/train
+	$(TOOLS)/train/bin/pip install --quiet --requirement $<
 	touch $@
 
 $(TOOLS)/peers/bin/ministack:

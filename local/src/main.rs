@@ -15,11 +15,13 @@ use local::bedrock::Bedrock;
 use local::compare::{Contest, compare};
 use local::embed::{Texts, embed};
 use local::estimate::{Wanted, estimate};
+use local::features::{Prompts, features};
 use local::iam::fill;
 use local::image::{Picture, image};
 use local::models::{Filter, models};
 use local::openapi::document;
 use local::report::{Wanted as Period, report};
+use local::score;
 use local::stack::{
     cloudwatch, config, functions, listen, log, routes, serve as serve_aws, simulate,
 };
@@ -66,6 +68,11 @@ enum Command {
     Image(Picture),
     /// Report what every model did and cost, from CloudWatch's figures (here: of ten simulated weeks).
     Report(Period),
+    /// Score prompts with the learned router: a line for each line of a file.
+    Score(score::Prompts),
+    /// Write what the learned router sees of prompts, for its training.
+    #[command(hide = true)]
+    Features(Prompts),
     /// Print the API's OpenAPI document.
     Openapi,
     /// Print a template with its lists of models made anew from the catalog and the routes.
@@ -89,6 +96,8 @@ async fn main() -> ExitCode {
         Some(Command::Image(picture)) => draw(&arguments, picture).await,
         Some(Command::Report(period)) => usage(&arguments, period).await,
         Some(Command::Iam { template }) => permissions(template),
+        Some(Command::Score(prompts)) => score::score(prompts),
+        Some(Command::Features(prompts)) => features(prompts).and_then(|done| say(&done)),
         Some(Command::Openapi) => document().and_then(|document| say(document.trim_end())),
     };
     match done {

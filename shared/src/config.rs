@@ -47,6 +47,7 @@ impl Config {
     /// | `AWS_REGION` | none; Lambda sets it | the Region that calls are made from |
     /// | `DATA_RESIDENCY` | `geo` | `in-region`, `geo` or `global`: how far prompts may travel |
     /// | `DEFAULT_BUDGET` | `balanced` | `lower-cost`, `balanced` or `best-quality` |
+    /// | `ROUTER` | `rules` | `rules` or `learned`: who says how much model a request needs; the other's view is logged |
     /// | `MAX_TOKENS` | 32768 | the highest `maxTokens` of a call |
     /// | `MAX_COST_USD` | 1 | the most a call may cost, as far as prices are known |
     /// | `DISABLED_MODELS` | none | models by any of their names, parted by commas |
@@ -74,6 +75,7 @@ impl Config {
         let policy = Policy {
             residency: word(&lookup, "DATA_RESIDENCY", "in-region, geo or global")?
                 .unwrap_or_default(),
+            router: word(&lookup, "ROUTER", "rules or learned")?.unwrap_or_default(),
             disabled: disabled(&lookup, &catalog)?,
             max_tokens: Some(max_tokens.map_or(32_768, NonZeroU32::get)),
             max_cost: Some(money(&lookup, "MAX_COST_USD")?.unwrap_or(one_usd)),

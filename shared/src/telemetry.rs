@@ -145,6 +145,15 @@ pub struct Record {
     /// US dollars.
     #[serde(rename = "Cost", skip_serializing_if = "Option::is_none")]
     pub cost: Option<Usd>,
+    /// The tier of the rule, and that of the learned router, where both have a view.
+    #[serde(rename = "rulesTier", skip_serializing_if = "Option::is_none")]
+    pub rules_tier: Option<crate::catalog::Tier>,
+    /// The tier of the learned router.
+    #[serde(rename = "learnedTier", skip_serializing_if = "Option::is_none")]
+    pub learned_tier: Option<crate::catalog::Tier>,
+    /// US dollars that the learned router's choice is expected to save against the rule's; below zero where it is dearer.
+    #[serde(rename = "LearnedSaving", skip_serializing_if = "Option::is_none")]
+    pub learned_saving: Option<Usd>,
     /// 1 when an answer's cost is unknown.
     #[serde(rename = "UnknownCosts", skip_serializing_if = "Option::is_none")]
     pub unknown_costs: Option<u8>,
@@ -228,6 +237,7 @@ impl Record {
             ),
             (self.cost.is_some(), "Cost", "None"),
             (self.unknown_costs.is_some(), "UnknownCosts", "Count"),
+            (self.learned_saving.is_some(), "LearnedSaving", "None"),
         ];
         let metrics = present
             .into_iter()

@@ -6,7 +6,8 @@ use shared::bedrock::Attempt;
 use shared::catalog::{Task, Tier};
 use shared::cost::{Cost, ServiceTier, Usage};
 use shared::http;
-use shared::routing::{Budget, Candidate, Decision};
+use shared::routing::{Budget, Candidate, Decision, Views, learned};
+use shared::usd::Usd;
 use shared::wire::{Json, Metrics, Output, Reply};
 use utoipa::ToSchema;
 
@@ -151,9 +152,82 @@ pub struct Routing<'a> {
     attempts: &'a [Attempt],
     /// Every candidate, in order, and those that will not do.
     candidates: Vec<http::Candidate<'a>>,
+    /// Only where the decision stands alone: what the rule and the learned router make of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    views: Option<Explained>,
     /// Only where the decision stands alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
+}
+
+/// What the rule and the learned router make of a request, and why.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    /// The rule's tier.
+    rules: Tier,
+    /// The learned router's.
+    learned: Tier,
+    /// What the learned router's choice is expected to save against the rule's; below zero where it is dearer.
+    expected_saving_usd: Usd,
+    /// The tokens of the answer, as the learned router expects them.
+    expected_output_tokens: u32,
+    /// What each tier would give and cost, the cheapest first: what a cheaper or a dearer choice would have changed.
+    tiers: Vec<Prospect>,
+    /// What moved the learned router most: features of the prompt, by the quality that they add to a large model's lead.
+    pushes: Vec<Pushed>,
+    /// What words, tools and the caller's task add to it.
+    evidence: f64,
+}
+
+/// What a tier would give and cost.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Prospect {
+    tier: Tier,
+    /// 0 to 1, of the models that were learned from.
+    expected_quality: f64,
+    /// Of the tier's first choice, with the tokens that are expected.
+    expected_cost_usd: Usd,
+}
+
+/// What a feature of the prompt adds.
+#[derive(Serialize, ToSchema)]
+struct Pushed {
+    feature: String,
+    by: f64,
+}
+
+/// Features that are told.
+const PUSHES: usize = 8;
+
+impl Explained {
+    fn of(views: &Views, prompt: &str) -> Self {
+        let share = |millionths: i32| f64::from(millionths) / 1e6;
+        let tiers = [Tier::Simple, Tier::Medium, Tier::Complex].into_iter();
+        let prospects = tiers.zip(views.foretold.quality).zip(views.costs);
+        let pushes = learned::pushes(prompt, PUSHES).into_iter();
+        Self {
+            rules: views.rules,
+            learned: views.learned,
+            expected_saving_usd: views.saving(),
+            expected_output_tokens: views.foretold.output_tokens,
+            tiers: prospects
+                .map(|((tier, quality), expected_cost_usd)| Prospect {
+                    tier,
+                    expected_quality: share(quality),
+                    expected_cost_usd,
+                })
+                .collect(),
+            pushes: pushes
+                .map(|push| Pushed {
+                    feature: push.feature,
+                    by: share(push.by),
+                })
+                .collect(),
+            evidence: share(views.evidence),
+        }
+    }
 }
 
 impl<'a> Routing<'a> {
@@ -165,8 +239,10 @@ impl<'a> Routing<'a> {
 
     /// The decision alone, before anything is asked.
     #[must_use]
-    pub fn alone(decision: &'a Decision<'a>, warnings: Vec<String>) -> Self {
+    pub fn alone(decision: &'a Decision<'a>, warnings: Vec<String>, prompt: &str) -> Self {
+        let views = decision.assessment.views.as_ref();
         Self {
+            views: views.map(|views| Explained::of(views, prompt)),
             warnings: Some(warnings),
             ..Self::by(decision, &decision.first, &[], None)
         }
@@ -200,6 +276,7 @@ impl<'a> Routing<'a> {
             candidates: will_do
                 .chain(decision.rejected.iter().map(http::Candidate::from))
                 .collect(),
+            views: None,
             warnings: None,
         }
     }

@@ -48,7 +48,7 @@ pub(crate) struct CompareRequest {
     #[schema(max_items = 20, example = json!(["claude-haiku", "nova-lite", "cheapest:3"]))]
     models: Option<Vec<String>>,
     /// How the answer comes: `json`, `table` or `csv`; the header `Accept: text/plain` or `text/csv` asks for the same.
-    format: Option<Format>,
+    format: Option<CompareFormat>,
     /// Answer in server-sent events: a `result` as each model answers, and `done`.
     #[serde(default)]
     stream: bool,
@@ -78,7 +78,7 @@ pub(crate) struct CompareRequest {
 
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
+pub(crate) enum CompareFormat {
     Json,
     Table,
     Csv,
@@ -165,7 +165,8 @@ pub(crate) struct Comparison {
         ("groups" = (summary = "The first choices, and the cheapest three", value = json!({
             "prompt": "Why is the sky blue?", "models": ["tiers", "cheapest:3"] }))),
     )),
-    responses((status = 200, description = "The answers, in the order of the request", body = Comparison), Refusals, Undecided, Unanswered))]
+    responses((status = 200, description = "The answers, in the order of the request", content(
+        (Comparison = "application/json"), (String = "text/plain"), (String = "text/csv"), (String = "text/event-stream"))), Refusals, Undecided, Unanswered))]
 pub async fn compare(
     State(app): State<Arc<App>>,
     call: Call,
@@ -190,17 +191,17 @@ pub async fn compare(
     let results = app.ask_all(&call, asked, &Sink::default()).await;
     let id = &call.request_id;
     match format {
-        Format::Json => {
+        CompareFormat::Json => {
             let summary = Summary::of(&results, &call);
             json(StatusCode::OK, &Comparison { results, summary }, id)
         }
-        Format::Table => respond(
+        CompareFormat::Table => respond(
             StatusCode::OK,
             "text/plain; charset=utf-8",
             table(&results).into_bytes(),
             id,
         ),
-        Format::Csv => match rows(&results) {
+        CompareFormat::Csv => match rows(&results) {
             Ok(rows) => respond(StatusCode::OK, "text/csv; charset=utf-8", rows, id),
             Err(error) => call.conclude(Err(error), record, metrics.as_deref()),
         },
@@ -216,7 +217,7 @@ fn too_many(models: usize) -> Error {
 struct Asked {
     request: Request,
     names: Vec<String>,
-    format: Option<Format>,
+    format: Option<CompareFormat>,
     stream: bool,
     at_once: usize,
 }
@@ -533,7 +534,7 @@ impl Summary {
 }
 
 /// The form that a client would rather have: the first that it names and that is known.
-fn accepted(headers: &HeaderMap) -> Format {
+fn accepted(headers: &HeaderMap) -> CompareFormat {
     let accepts = headers.get_all(ACCEPT).iter();
     let accepts = accepts.filter_map(|value| value.to_str().ok());
     for kind in accepts.flat_map(|value| value.split(',')) {
@@ -544,13 +545,13 @@ fn accepted(headers: &HeaderMap) -> Format {
         });
         match name {
             _ if refused => {}
-            "text/plain" => return Format::Table,
-            "text/csv" => return Format::Csv,
-            "application/json" | "*/*" => return Format::Json,
+            "text/plain" => return CompareFormat::Table,
+            "text/csv" => return CompareFormat::Csv,
+            "application/json" | "*/*" => return CompareFormat::Json,
             _ => {}
         }
     }
-    Format::Json
+    CompareFormat::Json
 }
 
 /// A table as the guide prints it, with what it left out.

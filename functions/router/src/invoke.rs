@@ -43,7 +43,8 @@ use crate::tell::{self, Sink};
             "system": "You answer questions about the handbook that follows ...", "prompt": "How many days off are there?",
             "promptCache": "1h", "model": "claude-sonnet" }))),
     )),
-    responses((status = 200, description = "The model's answer", body = Answer), Refusals, Undecided, Unanswered))]
+    responses((status = 200, description = "The model's answer; with `stream`, pieces of it as server-sent events", content(
+        (Answer = "application/json"), (String = "text/event-stream"))), Refusals, Undecided, Unanswered))]
 pub async fn invoke(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let request = body.0.and_then(|body| Request::parse(&body));
     let request = request.map(|request| Request {

@@ -34,6 +34,7 @@ impl App {
     fn route(&self, call: &Call, body: Payload, record: &mut Record) -> Result<Response, Error> {
         let request = self.own(call, Request::parse(&body.0?)?, "/route")?;
         let decision = self.decide(&request, record)?;
+        let prompt = request.conversation.prompt();
         let first = &decision.first;
         let fitted = fit(
             &request.conversation,
@@ -49,7 +50,7 @@ impl App {
         let warnings = known.cloned().chain(fitted.changes).collect();
         Ok(json(
             StatusCode::OK,
-            &Routing::alone(&decision, warnings),
+            &Routing::alone(&decision, warnings, &prompt),
             &call.request_id,
         ))
     }
@@ -72,6 +73,11 @@ impl App {
         )?;
         record.tier = Some(decision.assessment.tier);
         record.task = Some(decision.assessment.task);
+        if let Some(views) = &decision.assessment.views {
+            record.rules_tier = Some(views.rules);
+            record.learned_tier = Some(views.learned);
+            record.learned_saving = Some(views.saving());
+        }
         record.decision_us = u64::try_from(began.elapsed().as_micros()).ok();
         Ok(decision)
     }

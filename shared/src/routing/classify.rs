@@ -6,6 +6,7 @@
 use super::cues::Cue;
 use super::facts::Facts;
 use super::signals::Signals;
+use super::views::Views;
 use crate::catalog::{Task, Tier};
 
 /// How much model a request needs, and why.
@@ -19,6 +20,10 @@ pub struct Assessment {
     pub task: Task,
     /// What moved the score, in the order of weighing.
     pub reasons: Vec<String>,
+    /// The points of words, tools and the caller's task alone.
+    pub evidence: i32,
+    /// What the rule and the learned router make of it, where both have a view.
+    pub views: Option<Views>,
 }
 
 /// The guide's bounds: fewer words may be simple, more are complex unless something says otherwise.
@@ -46,6 +51,10 @@ pub fn classify(facts: &Facts<'_>) -> Assessment {
             format!("task: {task:?}").to_lowercase()
         });
     }
+    if facts.tools {
+        score.add(10, || "tools".into());
+    }
+    let evidence = score.points - MEDIUM;
     if signals.words > LONG_WORDS {
         score.add(15, || format!("long: {} words", signals.words));
     }
@@ -55,10 +64,10 @@ pub fn classify(facts: &Facts<'_>) -> Assessment {
     if signals.is_code() {
         score.add(10, || "code in the prompt".into());
     }
-    if facts.tools {
-        score.add(10, || "tools".into());
+    Assessment {
+        evidence,
+        ..score.assess(task)
     }
-    score.assess(task)
 }
 
 struct Score {
@@ -90,6 +99,8 @@ impl Score {
             score: u8::try_from(points).unwrap_or(100),
             task,
             reasons: self.reasons,
+            evidence: 0,
+            views: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use super::classify::{Assessment, classify};
 use super::facts::{Budget, Facts};
 use super::filter;
+use super::views::{Router, assess};
 use crate::catalog::{Catalog, Model, Placement, Prices, Residency, Scope};
 use crate::cost::ServiceTier;
 use crate::error::Error;
@@ -31,6 +32,8 @@ pub struct Policy {
     pub arns: Vec<(String, String)>,
     /// No other Region can be called: the endpoint is one Region's.
     pub confined: bool,
+    /// Which router decides how much model a request needs.
+    pub router: Router,
 }
 
 impl Policy {
@@ -153,7 +156,10 @@ pub fn decide<'a>(
         policy,
         facts,
         today,
-        assessment: classify(facts),
+        assessment: match wanted {
+            Wanted::Auto => assess(catalog, policy, facts, today),
+            Wanted::Named { .. } => classify(facts),
+        },
     };
     match wanted {
         Wanted::Auto => search.auto(),

@@ -7,15 +7,18 @@ pub use classify::{Assessment, classify};
 pub use decide::{Candidate, Decision, Policy, Rejected, Wanted, decide};
 pub use facts::{Budget, Facts, estimate_tokens};
 pub use specialists::{Specialist, Specialists, specialists};
+pub use views::{Router, Views};
 
 mod classify;
 mod cues;
 mod decide;
 mod facts;
 mod filter;
+pub mod learned;
 mod named;
 mod signals;
 mod specialists;
+mod views;
 
 #[cfg(test)]
 mod tests;

@@ -88,10 +88,10 @@ pub(crate) struct ConverseAnswer<'a> {
     output: &'a Output,
     stop_reason: &'a str,
     usage: &'a Usage,
-    metrics: Latency,
-    trace: Trace<'a>,
+    metrics: Measured,
+    trace: ConverseTrace<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<Tier>,
+    service_tier: Option<ServedBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     additional_model_response_fields: Option<&'a Json>,
@@ -99,20 +99,20 @@ pub(crate) struct ConverseAnswer<'a> {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Latency {
+struct Measured {
     /// Milliseconds from request to answer.
     latency_ms: u64,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Tier {
+struct ServedBy {
     r#type: ServiceTier,
 }
 
 /// Who answered, and what a guardrail found.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Trace<'a> {
+struct ConverseTrace<'a> {
     prompt_router: PromptRouter<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     guardrail: Option<&'a Guardrail>,
@@ -139,10 +139,10 @@ struct MessageStop<'a> {
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
     usage: &'a Usage,
-    metrics: Latency,
-    trace: Trace<'a>,
+    metrics: Measured,
+    trace: ConverseTrace<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<Tier>,
+    service_tier: Option<ServedBy>,
 }
 
 /// An error as Bedrock has it; the header `x-amzn-errortype` names its kind.
@@ -151,7 +151,7 @@ pub(crate) struct BedrockProblem {
     message: String,
 }
 
-impl<'a> Trace<'a> {
+impl<'a> ConverseTrace<'a> {
     fn of(answer: &'a Answer<'_>) -> Self {
         Self {
             prompt_router: PromptRouter {
@@ -162,8 +162,8 @@ impl<'a> Trace<'a> {
     }
 }
 
-fn tier(answer: &Answer<'_>) -> Option<Tier> {
-    answer.done.service_tier.map(|r#type| Tier { r#type })
+fn tier(answer: &Answer<'_>) -> Option<ServedBy> {
+    answer.done.service_tier.map(|r#type| ServedBy { r#type })
 }
 
 /// Bedrock's word for why an answer ended; a deadline is none of them.
@@ -262,10 +262,10 @@ impl Dialect for Bedrock {
         told.extend(frame("event", "messageStop", &stop));
         let metadata = Metadata {
             usage: &answer.done.usage,
-            metrics: Latency {
+            metrics: Measured {
                 latency_ms: answer.done.latency_ms,
             },
-            trace: Trace::of(answer),
+            trace: ConverseTrace::of(answer),
             service_tier: tier(answer),
         };
         told.extend(frame("event", "metadata", &metadata));
@@ -296,10 +296,10 @@ impl Dialect for Bedrock {
             output: &answer.output,
             stop_reason: stop_reason(answer),
             usage: &answer.done.usage,
-            metrics: Latency {
+            metrics: Measured {
                 latency_ms: answer.done.latency_ms,
             },
-            trace: Trace::of(answer),
+            trace: ConverseTrace::of(answer),
             service_tier: tier(answer),
             additional_model_response_fields: answer.done.additional_model_response_fields.as_ref(),
         };

@@ -38,7 +38,8 @@ mod turns;
         ("cheapest" = (summary = "The cheapest model that will do", value = json!({
             "model": "auto:lower-cost", "messages": [{ "role": "user", "content": "Say yes." }] }))),
     )),
-    responses((status = 200, description = "The model's answer; with `stream`, chunks of it as server-sent events", body = ChatCompletion),
+    responses((status = 200, description = "The model's answer; with `stream`, chunks of it as server-sent events", content(
+            (ChatCompletion = "application/json"), (String = "text/event-stream"))),
         (status = "4XX", description = "The request is not valid, or cannot be served", body = OpenAiProblem),
         (status = "5XX", description = "No answer from Bedrock", body = OpenAiProblem)))]
 pub async fn chat(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {

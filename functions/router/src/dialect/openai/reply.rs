@@ -34,7 +34,7 @@ pub(crate) struct OpenAi {
     /// The call that is being told, and whether it has input so far.
     open: Option<(usize, bool)>,
     /// What the model thought, by block, to be told whole at the end: clients put lists of pieces together each in its own way.
-    thoughts: Vec<(usize, Detail)>,
+    thoughts: Vec<(usize, ReasoningPart)>,
 }
 
 /// Places of blocks in a message, numbered without gaps.
@@ -65,8 +65,8 @@ pub(crate) struct ChatCompletion<'a> {
     /// The id that answered.
     model: &'a str,
     /// One.
-    choices: [Choice; 1],
-    usage: OpenAiUsage,
+    choices: [ChatChoice; 1],
+    usage: ChatUsage,
     /// Exact cost; null where a price is unknown.
     cost: Option<&'a Cost>,
     routing: &'a Routing<'a>,
@@ -74,9 +74,9 @@ pub(crate) struct ChatCompletion<'a> {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Choice {
+struct ChatChoice {
     index: usize,
-    message: Delta,
+    message: ChatDelta,
     finish_reason: &'static str,
     /// Null: no model here tells them.
     logprobs: Option<f64>,
@@ -84,7 +84,7 @@ struct Choice {
 
 /// A message, or a piece of one.
 #[derive(Default, Serialize, ToSchema)]
-struct Delta {
+struct ChatDelta {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     /// Text; null where there is none beside calls.
@@ -92,13 +92,13 @@ struct Delta {
     #[schema(value_type = Option<String>)]
     content: Content,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<Vec<Call>>,
+    tool_calls: Option<Vec<ChatCall>>,
     /// What the model thought, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     /// The same with the model's seals, to be sent back as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_details: Option<Vec<Detail>>,
+    reasoning_details: Option<Vec<ReasoningPart>>,
 }
 
 /// Text, none, or nothing said about it.
@@ -118,7 +118,7 @@ impl Content {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Call {
+struct ChatCall {
     /// Only in chunks.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
@@ -127,11 +127,11 @@ struct Call {
     /// `function`.
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
-    function: Function,
+    function: ChatFunction,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Function {
+struct ChatFunction {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// JSON, as text.
@@ -139,7 +139,7 @@ struct Function {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Detail {
+struct ReasoningPart {
     /// `reasoning.text`, or `reasoning.encrypted`.
     r#type: &'static str,
     index: usize,
@@ -153,7 +153,7 @@ struct Detail {
 
 /// Tokens as OpenAI counts them: cached ones are part of the prompt's.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct OpenAiUsage {
+pub(crate) struct ChatUsage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
@@ -184,7 +184,7 @@ struct Chunk<'a> {
     choices: Vec<ChunkChoice>,
     /// Null in all chunks but the last, where tokens are asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<OpenAiUsage>>,
+    usage: Option<Option<ChatUsage>>,
     #[serde(flatten)]
     ours: Ours<'a>,
 }
@@ -203,7 +203,7 @@ struct Ours<'a> {
 #[derive(Serialize)]
 struct ChunkChoice {
     index: usize,
-    delta: Delta,
+    delta: ChatDelta,
     finish_reason: Option<&'static str>,
     logprobs: Option<f64>,
 }
@@ -244,10 +244,10 @@ impl OpenAi {
     fn start(&mut self, routing: &Routing<'_>) -> Vec<u8> {
         self.begun = true;
         routing.model_id().clone_into(&mut self.model);
-        let delta = Delta {
+        let delta = ChatDelta {
             role: Some("assistant"),
             content: Content::Text(String::new()),
-            ..Delta::default()
+            ..ChatDelta::default()
         };
         let ours = Ours {
             routing: Some(routing),
@@ -258,7 +258,7 @@ impl OpenAi {
 
     fn remember(&mut self, block: usize, reasoning: &ReasoningDelta) {
         let index = self.thoughts.len();
-        let more = Detail::of(reasoning, index);
+        let more = ReasoningPart::of(reasoning, index);
         match self.thoughts.iter_mut().find(|(known, _)| *known == block) {
             Some((_, detail)) => detail.add(more),
             None => self.thoughts.push((block, more)),
@@ -272,18 +272,18 @@ impl OpenAi {
             return Vec::new();
         };
         let (index, _) = self.calls.number(block);
-        let call = Call {
+        let call = ChatCall {
             index: Some(index),
             id: None,
             r#type: None,
-            function: Function {
+            function: ChatFunction {
                 name: None,
                 arguments: "{}".into(),
             },
         };
-        let delta = Delta {
+        let delta = ChatDelta {
             tool_calls: Some(vec![call]),
-            ..Delta::default()
+            ..ChatDelta::default()
         };
         event(
             None,
@@ -291,19 +291,19 @@ impl OpenAi {
         )
     }
 
-    fn delta(&mut self, piece: &Piece) -> Option<Delta> {
-        let mut delta = Delta::default();
+    fn delta(&mut self, piece: &Piece) -> Option<ChatDelta> {
+        let mut delta = ChatDelta::default();
         match &piece.what {
             What::Text(text) => delta.content = Content::Text(text.clone()),
             What::ToolUse { id, name, input } => {
                 let (index, is_new) = self.calls.number(piece.index);
                 let told = !is_new && self.open.is_some_and(|(_, told)| told);
                 self.open = Some((piece.index, told || !input.is_empty()));
-                delta.tool_calls = Some(vec![Call {
+                delta.tool_calls = Some(vec![ChatCall {
                     index: Some(index),
                     id: is_new.then(|| id.clone()),
                     r#type: is_new.then_some("function"),
-                    function: Function {
+                    function: ChatFunction {
                         name: is_new.then(|| name.clone()),
                         arguments: input.clone(),
                     },
@@ -320,7 +320,7 @@ impl OpenAi {
     }
 }
 
-impl Detail {
+impl ReasoningPart {
     fn add(&mut self, more: Self) {
         let append = |to: &mut Option<String>, more: Option<String>| match (to.as_mut(), more) {
             (Some(to), Some(more)) => to.push_str(&more),
@@ -346,7 +346,7 @@ impl Detail {
     }
 }
 
-fn choice(delta: Delta, finish_reason: Option<&'static str>) -> ChunkChoice {
+fn choice(delta: ChatDelta, finish_reason: Option<&'static str>) -> ChunkChoice {
     ChunkChoice {
         index: 0,
         delta,
@@ -378,9 +378,9 @@ impl Dialect for OpenAi {
         told.extend(self.end_call(None));
         let thoughts = mem::take(&mut self.thoughts).into_iter();
         let details: Vec<_> = thoughts.map(|(_, detail)| detail).collect();
-        let delta = Delta {
+        let delta = ChatDelta {
             reasoning_details: Some(details).filter(|details| !details.is_empty()),
-            ..Delta::default()
+            ..ChatDelta::default()
         };
         let ours = Ours {
             cost: Some(answer.done.cost.as_ref()),
@@ -391,7 +391,7 @@ impl Dialect for OpenAi {
         told.extend(event(None, &self.chunk(vec![end], ours)));
         if self.include_usage {
             let mut last = self.chunk(Vec::new(), Ours::default());
-            last.usage = Some(Some(OpenAiUsage::of(answer)));
+            last.usage = Some(Some(ChatUsage::of(answer)));
             told.extend(event(None, &last));
         }
         told.extend_from_slice(DONE);
@@ -408,13 +408,13 @@ impl Dialect for OpenAi {
             object: "chat.completion",
             created: self.created,
             model: answer.routing.model_id(),
-            choices: [Choice {
+            choices: [ChatChoice {
                 index: 0,
                 message: message(answer),
                 finish_reason: finish_reason(&answer.done.stop_reason),
                 logprobs: None,
             }],
-            usage: OpenAiUsage::of(answer),
+            usage: ChatUsage::of(answer),
             cost: answer.done.cost.as_ref(),
             routing: &answer.routing,
             warnings: self.warnings(answer),
@@ -428,15 +428,15 @@ impl Dialect for OpenAi {
 }
 
 /// The whole message: text beside calls is kept, as is what was thought.
-fn message(answer: &Answer<'_>) -> Delta {
+fn message(answer: &Answer<'_>) -> ChatDelta {
     let (mut calls, mut details, mut thoughts) = (Vec::new(), Vec::new(), String::new());
     for piece in answer.output.pieces() {
         match piece.what {
-            What::ToolUse { id, name, input } => calls.push(Call {
+            What::ToolUse { id, name, input } => calls.push(ChatCall {
                 index: None,
                 id: Some(id),
                 r#type: Some("function"),
-                function: Function {
+                function: ChatFunction {
                     name: Some(name),
                     // Input that was cut off is no JSON, and stands in a string.
                     arguments: serde_json::from_str(&input).unwrap_or(input),
@@ -444,12 +444,12 @@ fn message(answer: &Answer<'_>) -> Delta {
             }),
             What::Reasoning(reasoning) => {
                 thoughts.push_str(reasoning.text.as_deref().unwrap_or_default());
-                details.push(Detail::of(&reasoning, details.len()));
+                details.push(ReasoningPart::of(&reasoning, details.len()));
             }
             What::Text(_) | What::Citation(_) | What::ToolResult(_) | What::Image(_) => {}
         }
     }
-    Delta {
+    ChatDelta {
         role: Some("assistant"),
         content: match answer.text.is_empty() && !calls.is_empty() {
             true => Content::Null(()),
@@ -461,7 +461,7 @@ fn message(answer: &Answer<'_>) -> Delta {
     }
 }
 
-impl OpenAiUsage {
+impl ChatUsage {
     fn of(answer: &Answer<'_>) -> Self {
         let usage: &Usage = &answer.done.usage;
         let read = usage.cache_read_input_tokens.unwrap_or_default();

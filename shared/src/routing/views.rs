@@ -1,0 +1,148 @@
+//! Two views of a request: the rule's and the learned router's. One decides, as the operator says; the other is told beside it, so that
+//! the difference can be seen before anybody switches.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::classify::{Assessment, classify};
+use super::decide::Policy;
+use super::facts::Facts;
+use super::learned::{self, Foretold};
+use crate::catalog::{Catalog, Model, Task, Tier};
+use crate::cost::{ServiceTier, Usage, cost};
+use crate::usd::Usd;
+
+/// Which router decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Router {
+    /// The rule: keywords, length, tools, the caller's task.
+    #[default]
+    Rules,
+    /// The learned one, where it has seen anything alike.
+    Learned,
+}
+
+/// What both make of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Views {
+    /// The rule's tier.
+    pub rules: Tier,
+    /// The learned router's.
+    pub learned: Tier,
+    /// What it foretells.
+    pub foretold: Foretold,
+    /// What words, tools and the caller's task add to the quality of a large model, in millionths.
+    pub evidence: i32,
+    /// What the first choice of each tier would cost with the tokens that are foretold.
+    pub costs: [Usd; 3],
+}
+
+/// A point of the rule, in millionths of quality.
+const POINT: i32 = 6_000;
+
+const TIERS: [Tier; 3] = [Tier::Simple, Tier::Medium, Tier::Complex];
+
+impl Views {
+    /// What the learned router's choice would save against the rule's; below zero where it is dearer.
+    #[must_use]
+    pub fn saving(&self) -> Usd {
+        let [small, medium, large] = self.costs;
+        let of = |tier| match tier {
+            Tier::Simple => small,
+            Tier::Medium => medium,
+            Tier::Complex => large,
+        };
+        of(self.rules) - of(self.learned)
+    }
+}
+
+/// How much model a request needs, by the router that decides.
+pub(super) fn assess(
+    catalog: &Catalog,
+    policy: &Policy,
+    facts: &Facts<'_>,
+    today: Date,
+) -> Assessment {
+    let rule = classify(facts);
+    let views = views(catalog, policy, facts, &rule, today);
+    match views {
+        Some(views) if policy.router == Router::Learned => by_the_learned(rule, views),
+        views => Assessment { views, ..rule },
+    }
+}
+
+/// Both views; `None` for a prompt unlike all that was learned from, or where a price is not known: then the rule stands alone.
+fn views(
+    catalog: &Catalog,
+    policy: &Policy,
+    facts: &Facts<'_>,
+    rule: &Assessment,
+    today: Date,
+) -> Option<Views> {
+    let foretold = Some(learned::foretell(facts.prompt)).filter(|foretold| foretold.is_alike)?;
+    let costs =
+        TIERS.map(|tier| expected_cost(catalog, policy, facts, rule.task, tier, &foretold, today));
+    let [Some(small), Some(medium), Some(large)] = costs else {
+        return None;
+    };
+    let costs = [small, medium, large];
+    let dearest = small.max(medium).max(large).pico().max(1);
+    let share = |cost: Usd| u16::try_from(cost.pico() * 1000 / dearest).unwrap_or(1000);
+    let evidence = rule.evidence * POINT;
+    Some(Views {
+        rules: rule.tier,
+        learned: learned::choose(&foretold, costs.map(share), facts.budget, evidence),
+        foretold,
+        evidence,
+        costs,
+    })
+}
+
+/// What the first choice of a tier would cost here, with the tokens that are foretold.
+fn expected_cost(
+    catalog: &Catalog,
+    policy: &Policy,
+    facts: &Facts<'_>,
+    task: Task,
+    tier: Tier,
+    foretold: &Foretold,
+    today: Date,
+) -> Option<Usd> {
+    let lives = |model: &&Model| model.absence(today).is_none();
+    let mut models = catalog
+        .candidates(task, tier)
+        .iter()
+        .filter_map(|ranked| catalog.model(ranked.model))
+        .filter(lives);
+    let prices = models.find_map(|model| {
+        let placement = model.placements(&policy.region, policy.residency).next()?;
+        model.prices_in(&placement.scope, &policy.region)
+    })?;
+    let usage = Usage::of(facts.input_tokens.into(), foretold.output_tokens.into());
+    Some(cost(&usage, prices, ServiceTier::Default)?.total_usd)
+}
+
+/// The learned router's tier, with a score in the band of the tier.
+fn by_the_learned(rule: Assessment, views: Views) -> Assessment {
+    let leaning = 50 + (views.foretold.gain + views.evidence) / 5_000;
+    let (least, most) = match views.learned {
+        Tier::Simple => (0, 39),
+        Tier::Medium => (40, 64),
+        Tier::Complex => (65, 100),
+    };
+    let [small, medium, large] = views
+        .foretold
+        .quality
+        .map(|quality| f64::from(quality) / 1e6);
+    let expected = format!(
+        "learned: quality {small:.2} of a small model, {medium:.2} of a medium one, {large:.2} of a large one"
+    );
+    Assessment {
+        tier: views.learned,
+        score: u8::try_from(leaning.clamp(least, most)).unwrap_or(50),
+        reasons: std::iter::once(expected).chain(rule.reasons).collect(),
+        views: Some(views),
+        ..rule
+    }
+}
