@@ -6,6 +6,7 @@
 
 pub mod ask;
 pub mod bedrock;
+pub mod calibrate;
 pub mod client;
 pub mod cloudwatch;
 pub mod compare;

@@ -12,6 +12,7 @@ use axum::middleware::from_fn;
 use clap::{Parser, Subcommand};
 use local::ask::{Question, ask};
 use local::bedrock::Bedrock;
+use local::calibrate::{Labels, calibrate};
 use local::compare::{Contest, compare};
 use local::embed::{Texts, embed};
 use local::estimate::{Wanted, estimate};
@@ -68,6 +69,8 @@ enum Command {
     Image(Picture),
     /// Report what every model did and cost, from CloudWatch's figures (here: of ten simulated weeks).
     Report(Period),
+    /// Fit the learned router to your own labelled prompts, and write a file for ROUTER_FILE if that is better.
+    Calibrate(Labels),
     /// Score prompts with the learned router: a line for each line of a file.
     Score(score::Prompts),
     /// Write what the learned router sees of prompts, for its training.
@@ -96,6 +99,7 @@ async fn main() -> ExitCode {
         Some(Command::Image(picture)) => draw(&arguments, picture).await,
         Some(Command::Report(period)) => usage(&arguments, period).await,
         Some(Command::Iam { template }) => permissions(template),
+        Some(Command::Calibrate(labels)) => calibrate(labels).and_then(|done| say(&done)),
         Some(Command::Score(prompts)) => score::score(prompts),
         Some(Command::Features(prompts)) => features(prompts).and_then(|done| say(&done)),
         Some(Command::Openapi) => document().and_then(|document| say(document.trim_end())),

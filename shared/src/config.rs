@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::catalog::{Catalog, Named, load};
+use crate::routing::learned::calibration::Calibration;
 use crate::routing::{Budget, Policy};
 use crate::usd::Usd;
 use crate::wire::{GuardrailConfig, check_guardrail};
@@ -60,6 +61,7 @@ impl Config {
     /// | `RESPONSE_MODE` | `buffered` | `stream` where the invoker takes Lambda's response streaming: a REST API in stream mode, a function URL |
     /// | `CORS_ORIGIN` | none | sites whose browsers may ask, such as `https://example.com`, parted by commas; `*` for all |
     /// | `BASE_PATH` | none | path under which a custom domain maps the API |
+    /// | `ROUTER_FILE` | none | a file that `cargo run -- calibrate` made of labelled prompts, for `ROUTER=learned` |
     /// | `CATALOG_FILE`, `ROUTES_FILE` | built in | files in the place of `models.json` and `routes.json` |
     ///
     /// # Errors
@@ -76,6 +78,7 @@ impl Config {
             residency: word(&lookup, "DATA_RESIDENCY", "in-region, geo or global")?
                 .unwrap_or_default(),
             router: word(&lookup, "ROUTER", "rules or learned")?.unwrap_or_default(),
+            calibration: calibration(&lookup)?,
             disabled: disabled(&lookup, &catalog)?,
             max_tokens: Some(max_tokens.map_or(32_768, NonZeroU32::get)),
             max_cost: Some(money(&lookup, "MAX_COST_USD")?.unwrap_or(one_usd)),
@@ -110,6 +113,15 @@ impl Config {
             catalog,
         })
     }
+}
+
+fn calibration(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<Calibration>, String> {
+    let read = |path: String| {
+        let wrong = |why: String| format!("ROUTER_FILE={path:?} cannot be used: {why}");
+        let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+        Calibration::parse(&text).map_err(wrong)
+    };
+    lookup("ROUTER_FILE").map(read).transpose()
 }
 
 fn sites(lookup: &impl Fn(&str) -> Option<String>) -> Result<Vec<HeaderValue>, String> {

@@ -27,6 +27,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::answer::Answer;
+use crate::dialect::ServerSentEvent;
 use crate::dialect::native::Native;
 use crate::request::{InvokeRequest, Request};
 use crate::tell::{self, Sink};
@@ -166,7 +167,7 @@ pub(crate) struct Comparison {
             "prompt": "Why is the sky blue?", "models": ["tiers", "cheapest:3"] }))),
     )),
     responses((status = 200, description = "The answers, in the order of the request", content(
-        (Comparison = "application/json"), (String = "text/plain"), (String = "text/csv"), (String = "text/event-stream"))), Refusals, Undecided, Unanswered))]
+        (Comparison = "application/json"), (String = "text/plain"), (String = "text/csv"), (ServerSentEvent = "text/event-stream"))), Refusals, Undecided, Unanswered))]
 pub async fn compare(
     State(app): State<Arc<App>>,
     call: Call,

@@ -16,8 +16,8 @@ use shared::telemetry::{Record, whole_ms};
 use crate::App;
 use crate::answer::{Answer, Done, Guardrail, Routing};
 use crate::ask::{Asked, Turn};
-use crate::dialect::Dialect;
 use crate::dialect::native::Native;
+use crate::dialect::{Dialect, ServerSentEvent};
 use crate::request::{InvokeRequest, Request};
 use crate::tell::{self, Sink};
 
@@ -44,7 +44,7 @@ use crate::tell::{self, Sink};
             "promptCache": "1h", "model": "claude-sonnet" }))),
     )),
     responses((status = 200, description = "The model's answer; with `stream`, pieces of it as server-sent events", content(
-        (Answer = "application/json"), (String = "text/event-stream"))), Refusals, Undecided, Unanswered))]
+        (Answer = "application/json"), (ServerSentEvent = "text/event-stream"))), Refusals, Undecided, Unanswered))]
 pub async fn invoke(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
     let request = body.0.and_then(|body| Request::parse(&body));
     let request = request.map(|request| Request {

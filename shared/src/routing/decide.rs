@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use super::classify::{Assessment, classify};
 use super::facts::{Budget, Facts};
 use super::filter;
+use super::learned::calibration::Calibration;
 use super::views::{Router, assess};
 use crate::catalog::{Catalog, Model, Placement, Prices, Residency, Scope};
 use crate::cost::ServiceTier;
@@ -34,6 +35,8 @@ pub struct Policy {
     pub confined: bool,
     /// Which router decides how much model a request needs.
     pub router: Router,
+    /// What the operator's own prompts add to the learned router.
+    pub calibration: Option<Calibration>,
 }
 
 impl Policy {

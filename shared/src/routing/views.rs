@@ -80,7 +80,9 @@ fn views(
     rule: &Assessment,
     today: Date,
 ) -> Option<Views> {
-    let foretold = Some(learned::foretell(facts.prompt)).filter(|foretold| foretold.is_alike)?;
+    let calibration = policy.calibration.as_ref();
+    let foretold = Some(learned::foretell_by(calibration, facts.prompt))
+        .filter(|foretold| foretold.is_alike)?;
     let costs =
         TIERS.map(|tier| expected_cost(catalog, policy, facts, rule.task, tier, &foretold, today));
     let [Some(small), Some(medium), Some(large)] = costs else {
@@ -92,7 +94,12 @@ fn views(
     let evidence = rule.evidence * POINT;
     Some(Views {
         rules: rule.tier,
-        learned: learned::choose(&foretold, costs.map(share), facts.budget, evidence),
+        learned: learned::choose(
+            &foretold,
+            costs.map(share),
+            learned::pressure(calibration, facts.budget),
+            evidence,
+        ),
         foretold,
         evidence,
         costs,

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 use shared::error::Error;
 use shared::wire::Piece;
+use utoipa::ToSchema;
 
 use crate::answer::{Answer, Routing};
 
@@ -50,6 +51,16 @@ pub(crate) trait Dialect: Send + Sync {
 pub(crate) struct Begun<'a> {
     pub(crate) id: &'a str,
     pub(crate) routing: Routing<'a>,
+}
+
+/// An event of an answer in pieces.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) struct ServerSentEvent {
+    /// What it is, where it has a name.
+    event: Option<String>,
+    /// JSON, as text; `[DONE]` at the end of OpenAI's.
+    data: String,
 }
 
 /// A server-sent event. JSON has no line breaks of its own, so that one line holds it.

@@ -3,6 +3,7 @@
 //! [`features`] is what it sees, [`words`] the lists of words behind some of it, `model` the trees, whose file `train/train.py` writes.
 //! What it was trained on, and what it is worth, is in `train/README.md`.
 
+use calibration::Calibration;
 use features::{COUNT, Feature, MEANINGS, Values};
 use model::{Head, Model};
 use words::{LISTS, OPEN};
@@ -10,6 +11,7 @@ use words::{LISTS, OPEN};
 use super::facts::Budget;
 use crate::catalog::Tier;
 
+pub mod calibration;
 pub mod features;
 mod model;
 #[cfg(test)]
@@ -55,10 +57,16 @@ const FOREIGN: i32 = 200;
 /// With fewer words there is nothing to go by.
 const FEWEST: i32 = 3;
 
-/// What is to be expected of a prompt.
+/// What is to be expected of a prompt, by the trees alone.
 #[must_use]
 pub fn foretell(prompt: &str) -> Foretold {
-    of(&features::read(prompt))
+    of(&features::read(prompt), None)
+}
+
+/// What is to be expected of a prompt, corrected by what an operator's own prompts have shown.
+#[must_use]
+pub fn foretell_by(calibration: Option<&Calibration>, prompt: &str) -> Foretold {
+    of(&features::read(prompt), calibration)
 }
 
 /// Whether anything alike was learned from: questions with an answer that can be checked, in a script that was there.
@@ -70,10 +78,11 @@ fn is_alike(values: &Values) -> bool {
     value(Feature::Words) >= FEWEST && value(Feature::Foreign) <= FOREIGN && !is_open
 }
 
-fn of(values: &Values) -> Foretold {
+fn of(values: &Values, calibration: Option<&Calibration>) -> Foretold {
     let trees = trees();
     let foretell = |head| trees.foretell(head, values, |_, _| {});
     let gain = foretell(Head::Large);
+    let gain = calibration.map_or(gain, |calibration| calibration.correct(values, gain));
     let small = foretell(Head::Small).clamp(0, 1_000_000);
     let better = |by: i32| small.saturating_add(by).clamp(0, 1_000_000);
     let large = better(gain);
@@ -127,10 +136,10 @@ fn meaning(feature: usize) -> String {
 }
 
 /// The tier whose quality, less the pressure of its price, is highest. `prices` are what each tier costs, as parts of a thousand of the
-/// dearest; `evidence` is what else speaks for a large model, in millionths of quality.
+/// dearest; `pressure` is what a budget gives up, in millionths of quality, for the whole price of a large model; `evidence` is what else speaks for a large model, in millionths of quality.
 #[must_use]
-pub fn choose(foretold: &Foretold, prices: [u16; 3], budget: Budget, evidence: i32) -> Tier {
-    let pressure = i64::from(pressure(budget));
+pub fn choose(foretold: &Foretold, prices: [u16; 3], pressure: i32, evidence: i32) -> Tier {
+    let pressure = i64::from(pressure);
     let [small, medium, large] = foretold.quality.map(i64::from);
     let evidence = i64::from(evidence);
     let worth = |quality: i64, price: u16| quality * 1000 - pressure * i64::from(price);
@@ -148,7 +157,11 @@ pub fn choose(foretold: &Foretold, prices: [u16; 3], budget: Budget, evidence: i
 }
 
 /// What a budget gives up, in millionths of quality, for the whole price of a large model.
-fn pressure(budget: Budget) -> i32 {
+#[must_use]
+pub fn pressure(calibration: Option<&Calibration>, budget: Budget) -> i32 {
+    if let Some(calibration) = calibration {
+        return calibration.pressure(budget);
+    }
     let at = match budget {
         Budget::LowerCost => 0,
         Budget::Balanced => 4,

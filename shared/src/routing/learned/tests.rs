@@ -9,7 +9,8 @@ fn the_trees_are_sound_and_small() {
     for cut in [0, 5, 100, TRAINED.len() - PRESSURES - 1] {
         assert!(!Model(&TRAINED[PRESSURES..PRESSURES + cut]).is_sound(COUNT));
     }
-    let pressures = [Budget::LowerCost, Budget::Balanced, Budget::BestQuality].map(pressure);
+    let pressures = [Budget::LowerCost, Budget::Balanced, Budget::BestQuality]
+        .map(|budget| pressure(None, budget));
     assert!(
         pressures.is_sorted_by(|a, b| a > b) && pressures[2] > 0,
         "{pressures:?}"
@@ -63,28 +64,80 @@ fn scores_stay_what_they_are() {
     ];
     let foretold: Vec<_> = prompts
         .iter()
-        .map(|prompt| (prompt, of(&features::read(prompt))))
+        .map(|prompt| (prompt, of(&features::read(prompt), None)))
         .collect();
     insta::assert_debug_snapshot!(foretold);
+}
+
+#[test]
+fn logarithms_are_straight_between_powers_of_two() {
+    for (value, log) in [
+        (0, 0),
+        (1, 256),
+        (2, 384),
+        (3, 512),
+        (7, 768),
+        (i32::MAX, 7936),
+        (-5, 0),
+    ] {
+        assert_eq!(calibration::log2(value), log, "{value}");
+    }
+}
+
+#[test]
+fn a_calibration_corrects_the_gain_and_the_pressures() {
+    let text = "What is the capital of France?";
+    let plain = foretell(text);
+    let mut own = Calibration {
+        about: "test".into(),
+        offset: 100_000,
+        slope: 0,
+        weights: vec![0; COUNT],
+        pressures: [3, 2, 1],
+    };
+    assert_eq!(foretell_by(Some(&own), text).gain, plain.gain + 100_000);
+    own.weights[Feature::Words as usize] = 1_000_000;
+    // Six words are 2.75 doublings, as straight lines have it.
+    assert_eq!(
+        foretell_by(Some(&own), text).gain,
+        plain.gain + 100_000 + 2_750
+    );
+    own.slope = -1_000_000;
+    assert_eq!(foretell_by(Some(&own), text).gain, 100_000 + 2_750);
+    assert_eq!(
+        (
+            pressure(Some(&own), Budget::LowerCost),
+            pressure(Some(&own), Budget::BestQuality)
+        ),
+        (3, 1)
+    );
+    let json = serde_json::to_string(&own).unwrap();
+    assert_eq!(Calibration::parse(&json), Ok(own.clone()));
+    own.weights.pop();
+    assert!(
+        Calibration::parse(&serde_json::to_string(&own).unwrap())
+            .unwrap_err()
+            .contains("calibrate")
+    );
 }
 
 proptest! {
     #[test]
     fn any_prompt_has_a_score(prompt in "\\PC{0,400}") {
-        let foretold = of(&features::read(&prompt));
+        let foretold = of(&features::read(&prompt), None);
         prop_assert!(foretold.quality.iter().all(|quality| (0..=1_000_000).contains(quality)) && foretold.output_tokens >= 1);
         prop_assert!(foretold.quality.is_sorted() || foretold.gain < 0);
         // Blanks around it say nothing.
-        prop_assert_eq!(&of(&features::read(&format!(" \n{prompt} \n\t"))), &foretold);
+        prop_assert_eq!(&of(&features::read(&format!(" \n{prompt} \n\t")), None), &foretold);
         let moved: i32 = pushes(&prompt, COUNT).iter().map(|push| push.by).sum();
         // What moved the score adds up to it, from where every prompt begins.
-        prop_assert_eq!(foretold.gain - moved, of(&features::read("x")).gain - pushes("x", COUNT).iter().map(|push| push.by).sum::<i32>());
+        prop_assert_eq!(foretold.gain - moved, of(&features::read("x"), None).gain - pushes("x", COUNT).iter().map(|push| push.by).sum::<i32>());
     }
 
     #[test]
     fn a_cheaper_budget_never_picks_a_dearer_tier(prompt in "\\PC{0,200}", small in 0_u16..500, medium in 500_u16..1000, evidence in -200_000..200_000) {
-        let foretold = of(&features::read(&prompt));
-        let tiers = [Budget::LowerCost, Budget::Balanced, Budget::BestQuality].map(|budget| choose(&foretold, [small, medium, 1000], budget, evidence));
+        let foretold = of(&features::read(&prompt), None);
+        let tiers = [Budget::LowerCost, Budget::Balanced, Budget::BestQuality].map(|budget| choose(&foretold, [small, medium, 1000], pressure(None, budget), evidence));
         prop_assert!(tiers.map(|tier| tier as u8).is_sorted(), "{:?}", tiers);
     }
 }

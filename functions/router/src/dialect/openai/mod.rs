@@ -10,6 +10,7 @@ use shared::http::openai::OpenAiProblem;
 use shared::http::{Call, Payload, parse};
 
 use crate::App;
+use crate::dialect::ServerSentEvent;
 use crate::invoke::serve;
 use reply::{ChatCompletion, OpenAi};
 use request::ChatRequest;
@@ -39,7 +40,7 @@ mod turns;
             "model": "auto:lower-cost", "messages": [{ "role": "user", "content": "Say yes." }] }))),
     )),
     responses((status = 200, description = "The model's answer; with `stream`, chunks of it as server-sent events", content(
-            (ChatCompletion = "application/json"), (String = "text/event-stream"))),
+            (ChatCompletion = "application/json"), (ServerSentEvent = "text/event-stream"))),
         (status = "4XX", description = "The request is not valid, or cannot be served", body = OpenAiProblem),
         (status = "5XX", description = "No answer from Bedrock", body = OpenAiProblem)))]
 pub async fn chat(State(app): State<Arc<App>>, call: Call, body: Payload) -> Response {
