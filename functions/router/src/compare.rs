@@ -355,8 +355,12 @@ impl App {
         self.placed(name, facts, true).is_some()
     }
 
-    /// The id that a name would be asked by.
+    /// The id that a name would be asked by. What the prompt says does not matter to that, and reading it for every name would take long.
     fn placed(&self, name: &str, facts: &Facts<'_>, strict: bool) -> Option<String> {
+        let facts = &Facts {
+            prompt: "",
+            ..facts.clone()
+        };
         let wanted = Wanted::Named { name, strict };
         let (catalog, policy) = (&self.config.catalog, &self.config.policy);
         let decision = decide(catalog, policy, facts, wanted, telemetry::today());
