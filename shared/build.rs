@@ -119,7 +119,7 @@ structs! {
     Images { aspect_ratios, formats, max_prompt_characters, max_seed, body }
     Rerank { max_documents, documents_per_query, tokens_per_document, body }
     Sources { availability, prices, capabilities, lifecycle }
-    TierTokens { max_tokens, thinking_tokens, expected_output_tokens, expected_thinking_tokens }
+    TierTokens { quality, max_tokens, thinking_tokens, expected_output_tokens, expected_thinking_tokens }
     Route { task, tier, candidates }
     Ranked { model, quality }
 }

@@ -1,6 +1,7 @@
-//! How long a decision takes: percentiles of single decisions, then criterion's statistics.
+//! How long a decision takes, and its parts: percentiles of single ones, then criterion's statistics.
 //!
-//! `cargo bench -p shared`. The goal: 99 in 100 under 20 microseconds at 2,000 characters, under 60 at 12,000, linear beyond.
+//! `cargo bench -p shared --bench decision`. The goals, of 99 in 100: the rule under 20 microseconds at 2,000 characters, under 60 at 12,000,
+//! linear beyond; what the learned router foretells under 100 microseconds at 4,000, under 3 milliseconds at 100,000.
 #![allow(
     missing_docs,
     clippy::print_stdout,
@@ -13,9 +14,9 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::civil::date;
 use shared::catalog::Catalog;
-use shared::routing::{Facts, Policy, Wanted, decide, estimate_tokens};
+use shared::routing::{Facts, Policy, Wanted, classify, decide, estimate_tokens, learned};
 
-const LENGTHS: [usize; 4] = [200, 2_000, 12_000, 100_000];
+const LENGTHS: [usize; 5] = [200, 2_000, 4_000, 12_000, 100_000];
 
 /// A question about a text, as long as wanted.
 fn prompt(length: usize) -> String {
@@ -54,16 +55,42 @@ fn decision(prompt: &str) {
     let _ = black_box(decided);
 }
 
-fn percentiles() {
+fn by_the_rule(prompt: &str) {
+    let facts = Facts {
+        prompt,
+        ..Facts::default()
+    };
+    let _ = black_box(classify(black_box(&facts)));
+}
+
+fn foretold(prompt: &str) {
+    let _ = black_box(learned::foretell(black_box(prompt)));
+}
+
+fn tokens(prompt: &str) {
+    let _ = black_box(estimate_tokens(black_box(prompt)));
+}
+
+type Part = (&'static str, fn(&str));
+
+/// The whole of it, then its parts: whichever router decides, the other's view is told beside it.
+const PARTS: [Part; 4] = [
+    ("decision", decision),
+    ("rule", by_the_rule),
+    ("learned", foretold),
+    ("token estimate", tokens),
+];
+
+fn percentiles((name, part): Part) {
     println!(
-        "{:>10} {:>10} {:>10} {:>10} {:>10}",
+        "{name:<15} {:>10} {:>10} {:>10} {:>10} {:>10}",
         "characters", "p50", "p99", "p99.9", "ns/char"
     );
     for length in LENGTHS {
         let prompt = prompt(length);
         let time = || {
             let began = Instant::now();
-            decision(&prompt);
+            part(&prompt);
             began.elapsed()
         };
         let mut times: Vec<Duration> = (0..20_000).map(|_| time()).skip(1_000).collect();
@@ -76,7 +103,8 @@ fn percentiles() {
         };
         let per_char = at(500).as_secs_f64() * 1e9 / length as f64;
         println!(
-            "{length:>10} {:>10.1?} {:>10.1?} {:>10.1?} {per_char:>10.2}",
+            "{:<15} {length:>10} {:>10.1?} {:>10.1?} {:>10.1?} {per_char:>10.2}",
+            "",
             at(500),
             at(990),
             at(999)
@@ -85,33 +113,20 @@ fn percentiles() {
 }
 
 fn bench(criterion: &mut Criterion) {
-    percentiles();
-    let mut group = criterion.benchmark_group("decision");
-    for length in LENGTHS {
-        let prompt = prompt(length);
-        group.throughput(Throughput::Bytes(length as u64));
-        group.bench_with_input(
-            BenchmarkId::from_parameter(length),
-            &prompt,
-            |bencher, prompt| {
-                bencher.iter(|| decision(prompt));
-            },
-        );
+    PARTS.into_iter().for_each(percentiles);
+    for (name, part) in PARTS {
+        let mut group = criterion.benchmark_group(name);
+        for length in LENGTHS {
+            let prompt = prompt(length);
+            group.throughput(Throughput::Bytes(length as u64));
+            group.bench_with_input(
+                BenchmarkId::from_parameter(length),
+                &prompt,
+                |bencher, prompt| bencher.iter(|| part(prompt)),
+            );
+        }
+        group.finish();
     }
-    group.finish();
-    let mut group = criterion.benchmark_group("token estimate");
-    for length in LENGTHS {
-        let prompt = prompt(length);
-        group.throughput(Throughput::Bytes(length as u64));
-        group.bench_with_input(
-            BenchmarkId::from_parameter(length),
-            &prompt,
-            |bencher, prompt| {
-                bencher.iter(|| estimate_tokens(black_box(prompt)));
-            },
-        );
-    }
-    group.finish();
 }
 
 criterion_group!(benches, bench);

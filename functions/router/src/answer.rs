@@ -176,6 +176,8 @@ pub struct Explained {
     tiers: Vec<Prospect>,
     /// What moved the learned router most: features of the prompt, by the quality that they add to a large model's lead.
     pushes: Vec<Pushed>,
+    /// What the user turn before adds to it.
+    context: f64,
     /// What words, tools and the caller's task add to it.
     evidence: f64,
 }
@@ -201,9 +203,13 @@ struct Pushed {
 /// Features that are told.
 const PUSHES: usize = 8;
 
+/// Millionths as a share.
+fn share(millionths: i32) -> f64 {
+    f64::from(millionths) / 1e6
+}
+
 impl Explained {
     fn of(views: &Views, prompt: &str) -> Self {
-        let share = |millionths: i32| f64::from(millionths) / 1e6;
         let tiers = [Tier::Simple, Tier::Medium, Tier::Complex].into_iter();
         let prospects = tiers.zip(views.foretold.quality).zip(views.costs);
         let pushes = learned::pushes(prompt, PUSHES).into_iter();
@@ -225,6 +231,7 @@ impl Explained {
                     by: share(push.by),
                 })
                 .collect(),
+            context: share(views.foretold.context),
             evidence: share(views.evidence),
         }
     }
@@ -241,10 +248,16 @@ impl<'a> Routing<'a> {
     #[must_use]
     pub fn alone(decision: &'a Decision<'a>, warnings: Vec<String>, prompt: &str) -> Self {
         let views = decision.assessment.views.as_ref();
+        let mut routing = Self::by(decision, &decision.first, &[], None);
+        for (shown, candidate) in routing.candidates.iter_mut().zip(decision.chain()) {
+            let expected = views.filter(|_| candidate.quality > 0);
+            shown.expected_quality =
+                expected.map(|views| share(views.expected_quality(candidate.quality)));
+        }
         Self {
             views: views.map(|views| Explained::of(views, prompt)),
             warnings: Some(warnings),
-            ..Self::by(decision, &decision.first, &[], None)
+            ..routing
         }
     }
 
@@ -259,6 +272,7 @@ impl<'a> Routing<'a> {
         let will_do = decision.chain().map(|candidate| http::Candidate {
             model_id: &candidate.id,
             estimated_cost_usd: candidate.estimate,
+            expected_quality: None,
             rejected: None,
         });
         Self {

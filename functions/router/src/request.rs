@@ -256,7 +256,7 @@ impl Request {
 
     /// What the decision needs to know of it; `prompt` is the conversation's own.
     #[must_use]
-    pub fn facts<'a>(&self, prompt: &'a str, default_budget: Budget) -> Facts<'a> {
+    pub fn facts<'a>(&'a self, prompt: &'a str, default_budget: Budget) -> Facts<'a> {
         let facts = self.conversation.facts(prompt);
         Facts {
             task: self.task,

@@ -436,6 +436,8 @@ pub enum Task {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TierTokens {
+    /// Where the models of the tier stand in the quality column.
+    pub quality: u8,
     /// `maxTokens` when the caller sets none.
     pub max_tokens: u32,
     /// Added for models that think by default.

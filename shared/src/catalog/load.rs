@@ -68,6 +68,12 @@ pub fn load(models_json: &str, routes_json: &str) -> Result<Catalog, String> {
     let all = |ids: &[String]| -> Result<Vec<u16>, String> {
         ids.iter().map(|id| index(&names, id)).collect()
     };
+    let tiers = &routes.tiers;
+    if !(tiers.simple.quality < tiers.medium.quality
+        && tiers.medium.quality < tiers.complex.quality)
+    {
+        return Err("the quality of the tiers does not rise from simple to complex".into());
+    }
     let (estimate, compare) = (all(&routes.estimate)?, all(&routes.compare)?);
     Ok(Catalog {
         estimate: estimate.into(),

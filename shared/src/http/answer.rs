@@ -187,6 +187,9 @@ pub struct Candidate<'a> {
     pub model_id: &'a str,
     /// What it is expected to cost; null where a price is unknown.
     pub estimated_cost_usd: Option<Usd>,
+    /// Only where the decision stands alone: the quality that the learned router expects of it, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_quality: Option<f64>,
     /// Why it will not do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected: Option<&'a str>,
@@ -197,6 +200,7 @@ impl<'a> From<&'a Rejected> for Candidate<'a> {
         Self {
             model_id: &rejected.id,
             estimated_cost_usd: rejected.estimate,
+            expected_quality: None,
             rejected: Some(&rejected.reason),
         }
     }

@@ -27,6 +27,8 @@ pub enum Budget {
 pub struct Facts<'a> {
     /// The last user turn, which says what is wanted.
     pub prompt: &'a str,
+    /// What the user said in the turn before it: context.
+    pub earlier: Option<&'a str>,
     /// Input tokens of the whole conversation, estimated by [`estimate_tokens`].
     pub input_tokens: u32,
     /// It has a system prompt.

@@ -1,6 +1,8 @@
 //! Two views of a request: the rule's and the learned router's. One decides, as the operator says; the other is told beside it, so that
 //! the difference can be seen before anybody switches.
 
+use std::iter;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,8 @@ pub struct Views {
     pub evidence: i32,
     /// What the first choice of each tier would cost with the tokens that are foretold.
     pub costs: [Usd; 3],
+    /// Where the models of each tier stand in the quality column.
+    pub classes: [u8; 3],
 }
 
 /// A point of the rule, in millionths of quality.
@@ -54,6 +58,23 @@ impl Views {
             Tier::Complex => large,
         };
         of(self.rules) - of(self.learned)
+    }
+
+    /// The quality, in millionths, to be expected of a model by its place in the quality column: on straight lines through what is
+    /// foretold of the three classes, from nothing at 0 on, and above the highest class no more than that.
+    #[must_use]
+    pub fn expected_quality(&self, place: u8) -> i32 {
+        let points = iter::once((0, 0)).chain(self.classes.into_iter().zip(self.foretold.quality));
+        let mut below = (0, 0);
+        for point in points {
+            let (from, to) = (i32::from(below.0), i32::from(point.0));
+            if place <= point.0 {
+                let part = (point.1 - below.1) * (i32::from(place) - from);
+                return below.1 + part.checked_div(to - from).unwrap_or(0);
+            }
+            below = point;
+        }
+        below.1
     }
 }
 
@@ -81,8 +102,12 @@ fn views(
     today: Date,
 ) -> Option<Views> {
     let calibration = policy.calibration.as_ref();
-    let foretold = Some(learned::foretell_by(calibration, facts.prompt))
-        .filter(|foretold| foretold.is_alike)?;
+    let foretold = Some(learned::foretell_by(
+        calibration,
+        facts.prompt,
+        facts.earlier,
+    ))
+    .filter(|foretold| foretold.is_alike)?;
     let costs =
         TIERS.map(|tier| expected_cost(catalog, policy, facts, rule.task, tier, &foretold, today));
     let [Some(small), Some(medium), Some(large)] = costs else {
@@ -103,6 +128,7 @@ fn views(
         foretold,
         evidence,
         costs,
+        classes: TIERS.map(|tier| catalog.tier_tokens(tier).map_or(0, |tier| tier.quality)),
     })
 }
 
@@ -148,8 +174,40 @@ fn by_the_learned(rule: Assessment, views: Views) -> Assessment {
     Assessment {
         tier: views.learned,
         score: u8::try_from(leaning.clamp(least, most)).unwrap_or(50),
-        reasons: std::iter::once(expected).chain(rule.reasons).collect(),
+        reasons: iter::once(expected).chain(rule.reasons).collect(),
         views: Some(views),
         ..rule
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_models_place_says_what_to_expect_of_it() {
+        let views = Views {
+            rules: Tier::Simple,
+            learned: Tier::Simple,
+            foretold: Foretold {
+                quality: [400_000, 700_000, 800_000],
+                ..learned::foretell("What is the capital of France?")
+            },
+            evidence: 0,
+            costs: [Usd::default(); 3],
+            classes: [80, 90, 95],
+        };
+        for (place, quality) in [
+            (0, 0),
+            (40, 200_000),
+            (80, 400_000),
+            (85, 550_000),
+            (90, 700_000),
+            (92, 740_000),
+            (95, 800_000),
+            (98, 800_000),
+        ] {
+            assert_eq!(views.expected_quality(place), quality, "{place}");
+        }
     }
 }

@@ -227,7 +227,7 @@ impl Conversation {
 
     /// What the decision needs to know of it, the caller's wishes apart.
     #[must_use]
-    pub fn facts<'a>(&self, prompt: &'a str) -> Facts<'a> {
+    pub fn facts<'a>(&'a self, prompt: &'a str) -> Facts<'a> {
         let any = |is_it: fn(&ContentBlock) -> bool| self.blocks().any(is_it);
         let tokens = self.blocks().map(ContentBlock::estimated_tokens);
         let tokens = tokens.chain(self.system.iter().map(SystemContentBlock::estimated_tokens));
@@ -235,6 +235,7 @@ impl Conversation {
         let tokens = tokens.chain(iter::once(self.options.estimated_tokens()));
         Facts {
             prompt,
+            earlier: self.earlier(),
             input_tokens: tokens.fold(0, u32::saturating_add),
             system: !self.system.is_empty(),
             images: any(ContentBlock::shows_an_image),
@@ -283,14 +284,7 @@ impl Conversation {
     /// The text of the last user turn that has any: in a tool loop the question, not the tools' results.
     #[must_use]
     pub fn prompt(&self) -> Cow<'_, str> {
-        let has_text =
-            |message: &&Message| message.content.iter().any(|block| block.text().is_some());
-        let mut users = self
-            .messages
-            .iter()
-            .rev()
-            .filter(|message| message.role == Role::User);
-        let last = users.find(has_text);
+        let last = self.said().next();
         let blocks = last.map_or(&[][..], |message| &message.content);
         let mut texts = blocks.iter().filter_map(ContentBlock::text);
         match (texts.next(), texts.next()) {
@@ -301,6 +295,24 @@ impl Conversation {
                 Cow::Owned(rest)
             }
         }
+    }
+
+    /// The first text of the user turn before that.
+    fn earlier(&self) -> Option<&str> {
+        let turn = self.said().nth(1)?;
+        turn.content.iter().find_map(ContentBlock::text)
+    }
+
+    /// The user turns that have text, the last one first.
+    fn said(&self) -> impl Iterator<Item = &Message> {
+        let has_text =
+            |message: &&Message| message.content.iter().any(|block| block.text().is_some());
+        let users = self
+            .messages
+            .iter()
+            .rev()
+            .filter(|message| message.role == Role::User);
+        users.filter(has_text)
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Foretold {
     pub gain: i32,
     /// The tokens of the answer.
     pub output_tokens: u32,
+    /// How much of the gain is the doing of the turn before.
+    pub context: i32,
     /// Whether anything alike was learned from; if not, nothing of this is worth much.
     pub is_alike: bool,
 }
@@ -63,19 +65,61 @@ pub fn foretell(prompt: &str) -> Foretold {
     of(&features::read(prompt), None)
 }
 
-/// What is to be expected of a prompt, corrected by what an operator's own prompts have shown.
+/// What is to be expected of a user turn, corrected by what an operator's own prompts have shown.
+///
+/// The turn before it counts as context, by a fourth; a turn of a word or two ("and why?") is judged by the turn before alone.
+/// No labelled conversations are to be had, so this share is a choice and not fitted.
 #[must_use]
-pub fn foretell_by(calibration: Option<&Calibration>, prompt: &str) -> Foretold {
-    of(&features::read(prompt), calibration)
+pub fn foretell_by(
+    calibration: Option<&Calibration>,
+    prompt: &str,
+    earlier: Option<&str>,
+) -> Foretold {
+    let values = features::read(prompt);
+    let last = of(&values, calibration);
+    let earlier = earlier.map(|earlier| of(&features::read(earlier), calibration));
+    match earlier.filter(|earlier| earlier.is_alike) {
+        Some(earlier) if last.is_alike => last.after(&earlier, 4),
+        Some(earlier) if is_scant(&values) => last.after(&earlier, 1),
+        Some(_) | None => last,
+    }
+}
+
+impl Foretold {
+    /// The same with a share of what an earlier turn foretells.
+    fn after(self, earlier: &Self, share: i32) -> Self {
+        let moved = |own: i32, other: i32| own + (other - own) / share;
+        let [small, medium, large] = self.quality;
+        let [earlier_small, earlier_medium, earlier_large] = earlier.quality;
+        let gain = moved(self.gain, earlier.gain);
+        Self {
+            quality: [
+                moved(small, earlier_small),
+                moved(medium, earlier_medium),
+                moved(large, earlier_large),
+            ],
+            gain,
+            context: gain - self.gain,
+            is_alike: true,
+            ..self
+        }
+    }
+}
+
+/// Whether there is too little to go by.
+fn is_scant(values: &Values) -> bool {
+    value(values, Feature::Words) < FEWEST
+}
+
+fn value(values: &Values, feature: Feature) -> i32 {
+    values.get(feature as usize).copied().unwrap_or(0)
 }
 
 /// Whether anything alike was learned from: questions with an answer that can be checked, in a script that was there.
 fn is_alike(values: &Values) -> bool {
-    let value = |feature: Feature| values.get(feature as usize).copied().unwrap_or(0);
-    let is_open = OPEN
-        .iter()
-        .any(|class| usize::try_from(value(Feature::FirstWord)) == Ok(class + 1));
-    value(Feature::Words) >= FEWEST && value(Feature::Foreign) <= FOREIGN && !is_open
+    let first = usize::try_from(value(values, Feature::FirstWord));
+    let is_open = OPEN.iter().any(|class| first == Ok(class + 1));
+    !is_scant(values) && value(values, Feature::Foreign) <= FOREIGN && !is_open
 }
 
 fn of(values: &Values, calibration: Option<&Calibration>) -> Foretold {
@@ -92,6 +136,7 @@ fn of(values: &Values, calibration: Option<&Calibration>) -> Foretold {
         quality: [small, medium, large],
         gain,
         output_tokens: exponential(foretell(Head::Tokens)),
+        context: 0,
         is_alike: is_alike(values),
     }
 }
