@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_bedrockruntime::Client;
 use axum::middleware::from_fn;
 use clap::{Parser, Subcommand};
@@ -121,16 +122,18 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// What the SDK finds on this machine: variables, profiles, roles.
+async fn profile() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).load().await
+}
+
 /// The configuration and a client that fits it: of the stand-in, or of AWS in the Region that the SDK finds.
 async fn prepare(arguments: &Arguments, aws_port: u16) -> Result<(Config, Client), String> {
     telemetry::init_terminal(variable("LOG_LEVEL"));
     if arguments.aws {
-        let client = shared::bedrock::client(
-            variable("BEDROCK_ENDPOINT")
-                .filter(|url| !url.is_empty())
-                .as_deref(),
-        )
-        .await;
+        let endpoint = variable("BEDROCK_ENDPOINT").filter(|url| !url.is_empty());
+        let settings = profile().await;
+        let client = shared::bedrock::client(&settings, endpoint.as_deref());
         let region = client.config().region().map(ToString::to_string);
         let region = region
             .ok_or("no AWS Region is set; set AWS_REGION, or a region in your AWS profile")?;
@@ -201,7 +204,9 @@ async fn usage(arguments: &Arguments, period: &Period) -> Result<(), String> {
     telemetry::init_terminal(variable("LOG_LEVEL"));
     let mut now = usage_report::now();
     let (client, region) = if arguments.aws {
-        let client = usage_report::client(variable("CLOUDWATCH_ENDPOINT").as_deref()).await;
+        let settings = usage_report::bounded(profile().await);
+        let endpoint = variable("CLOUDWATCH_ENDPOINT");
+        let client = usage_report::client(&settings, endpoint.as_deref());
         let region = client.config().region().map(ToString::to_string);
         let region = region
             .ok_or("no AWS Region is set; set AWS_REGION, or a region in your AWS profile")?;

@@ -5,7 +5,7 @@ use axum::Router;
 use tower::ServiceExt;
 
 use crate::config::Config;
-use crate::{bedrock, http, nodelay, telemetry};
+use crate::{aws, bedrock, http, nodelay, telemetry};
 
 /// Serves the routes that are made of the configuration and the client, until Lambda ends it.
 ///
@@ -21,7 +21,10 @@ pub async fn serve(
     let variable = |name: &str| std::env::var(name).ok();
     telemetry::init(variable("LOG_LEVEL"));
     let config = Config::from_lookup(variable)?;
-    let client = bedrock::client(config.bedrock_endpoint.as_deref()).await;
+    let client = bedrock::client(
+        &aws::settings(variable),
+        config.bedrock_endpoint.as_deref(),
+    );
     let (base_path, streaming) = (config.base_path.clone(), config.streaming);
     let runtime_api = variable("AWS_LAMBDA_RUNTIME_API").unwrap_or_default();
     let sites = config.sites.clone();

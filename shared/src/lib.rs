@@ -7,6 +7,7 @@
 //! `catalog`, `routing`, `fit`, `schema`, `cost` and `usd` are pure: no clock, no environment, no network, no SDK type. Only `bedrock`
 //! names the AWS SDK.
 
+pub mod aws;
 pub mod bedrock;
 pub mod catalog;
 pub mod config;

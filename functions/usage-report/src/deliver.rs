@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use aws_config::SdkConfig;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
 use shared::catalog::arn_region;
 
@@ -68,15 +69,21 @@ impl Outlets {
     ///
     /// # Errors
     /// A sentence that names the variable, its value and what was wanted.
-    pub async fn new(
+    pub fn new(
         namespace: Option<String>,
         home: &str,
+        settings: &SdkConfig,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
-        let config = crate::sdk_config().await;
+        // The SDK's own names, for a stand-in.
+        let (s3, sns) = (lookup("AWS_ENDPOINT_URL_S3"), lookup("AWS_ENDPOINT_URL_SNS"));
         let bucket = lookup("REPORT_BUCKET").map(|name| Bucket {
-            client: aws_sdk_s3::Client::new(&config),
+            client: {
+                let mut config = aws_sdk_s3::config::Builder::from(settings);
+                config.set_endpoint_url(s3);
+                aws_sdk_s3::Client::from_conf(config.build())
+            },
             name,
             region: home.to_owned(),
         });
@@ -86,7 +93,8 @@ impl Outlets {
                 "REPORT_TOPIC_ARN is {arn:?}, which is not the ARN of an SNS topic"
             ))?;
             let region = aws_sdk_sns::config::Region::new(region.to_owned());
-            let there = aws_sdk_sns::config::Builder::from(&config).region(region);
+            let mut there = aws_sdk_sns::config::Builder::from(settings).region(region);
+            there.set_endpoint_url(sns);
             let client = aws_sdk_sns::Client::from_conf(there.build());
             Ok::<_, String>(Topic { client, arn })
         });

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::config::{Builder, Region};
 use jiff::Timestamp;
@@ -164,24 +164,26 @@ impl App {
     }
 }
 
-/// The client of the function, from its environment. Nothing goes over the network here.
-pub async fn client(endpoint: Option<&str>) -> Client {
-    let mut config = Builder::from(&sdk_config().await);
+/// The client of the function. Nothing goes over the network here.
+#[must_use]
+pub fn client(settings: &SdkConfig, endpoint: Option<&str>) -> Client {
+    let mut config = Builder::from(settings);
     if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
         config = config.endpoint_url(endpoint);
     }
     Client::from_conf(config.build())
 }
 
-/// What all clients have in common: a service that does not answer must not keep the others' figures from the report.
-pub async fn sdk_config() -> SdkConfig {
+/// Bounds the time of every call: a service that does not answer must not keep the others' figures from the report.
+#[must_use]
+pub fn bounded(settings: SdkConfig) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(10))
         .operation_timeout(Duration::from_secs(30));
-    aws_config::defaults(BehaviorVersion::latest())
+    settings
+        .into_builder()
         .timeout_config(timeouts.build())
-        .load()
-        .await
+        .build()
 }
 
 /// The Regions of a setting, each once; the own one where it names none.

@@ -3,9 +3,9 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 use shared::config::Config;
-use shared::telemetry;
+use shared::{aws, telemetry};
 use usage_report::deliver::Outlets;
-use usage_report::{App, answer, client};
+use usage_report::{App, answer, bounded, client};
 
 #[tokio::main(flavor = "current_thread")]
 #[expect(
@@ -17,8 +17,9 @@ async fn main() -> Result<(), Error> {
     telemetry::init(variable("LOG_LEVEL"));
     let config = Config::from_lookup(variable)?;
     let home = &config.policy.region;
-    let outlets = &Outlets::new(config.metrics.clone(), home, variable).await?;
-    let client = client(variable("CLOUDWATCH_ENDPOINT").as_deref()).await;
+    let settings = bounded(aws::settings(variable));
+    let outlets = &Outlets::new(config.metrics.clone(), home, &settings, variable)?;
+    let client = client(&settings, variable("CLOUDWATCH_ENDPOINT").as_deref());
     let app = &App::new(config, client, variable)?;
     run(service_fn(move |event: LambdaEvent<Value>| async move {
         answer(app, outlets, &event.payload).await

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
+    SdkConfig, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
 };
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::interceptors::{
@@ -29,10 +29,10 @@ pub use stream::{EventStream, converse_stream};
 pub mod fault;
 pub mod stream;
 
-/// The client of a function, from its environment: Region and credentials. Nothing goes over the network here.
-pub async fn client(endpoint: Option<&str>) -> Client {
-    let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    let mut config = tuned(Builder::from(&config));
+/// A client with what all clients have in common. Nothing goes over the network here.
+#[must_use]
+pub fn client(settings: &SdkConfig, endpoint: Option<&str>) -> Client {
+    let mut config = tuned(Builder::from(settings));
     if let Some(endpoint) = endpoint {
         config = config.endpoint_url(endpoint);
     }

@@ -1,0 +1,276 @@
+//! A Bedrock that answers at once, over HTTP or TLS: what is left is the function's own time.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Pieces of a streamed answer.
+pub(crate) const DELTAS: usize = 10;
+
+/// The loopback Bedrock.
+#[derive(Debug)]
+pub(crate) struct Bedrock {
+    /// Where it is.
+    pub(crate) url: String,
+    /// The roots that a function must trust to reach it.
+    pub(crate) roots: PathBuf,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    latency_ms: AtomicU64,
+    /// The pause before each delta.
+    pause_ms: AtomicU64,
+    /// When each delta of the last stream left.
+    sent: Mutex<Vec<Instant>>,
+    requests: AtomicU64,
+    close: Notify,
+    /// Connections end by a reset and not in good order.
+    resets: AtomicBool,
+}
+
+/// How it is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Plain HTTP/1.1.
+    Http,
+    /// TLS, with nothing but HTTP/1.1.
+    TlsHttp1,
+    /// TLS, where HTTP/2 is to be had.
+    Tls,
+}
+
+impl Bedrock {
+    /// Starts one; a certificate of its own goes into the folder.
+    pub(crate) async fn start(wire: Wire, folder: &Path) -> Self {
+        let shared = Arc::<Shared>::default();
+        let routes = Router::new()
+            .route("/model/{id}/converse", post(converse))
+            .route("/model/{id}/invoke", post(embed))
+            .route("/model/{id}/converse-stream", post(converse_stream))
+            .with_state(Arc::clone(&shared));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let roots = folder.join("roots.pem");
+        let tls = match wire {
+            Wire::Http => None,
+            Wire::TlsHttp1 => Some(tls(&roots, &[b"http/1.1"])),
+            Wire::Tls => Some(tls(&roots, &[b"h2", b"http/1.1"])),
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tokio::spawn(accept(listener, tls, routes, Arc::clone(&shared)));
+        Self {
+            url: format!("{scheme}://localhost:{port}"),
+            roots,
+            shared,
+        }
+    }
+
+    /// Lets every answer take so long.
+    pub(crate) fn takes(&self, latency: Duration) {
+        let millis = u64::try_from(latency.as_millis()).unwrap();
+        self.shared.latency_ms.store(millis, Relaxed);
+    }
+
+    /// Lets so much time pass before each delta of a stream.
+    pub(crate) fn drips(&self, pause: Duration) {
+        let millis = u64::try_from(pause.as_millis()).unwrap();
+        self.shared.pause_ms.store(millis, Relaxed);
+    }
+
+    /// Requests so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.shared.requests.load(Relaxed)
+    }
+
+    /// When each delta of the last stream left.
+    pub(crate) fn sent(&self) -> Vec<Instant> {
+        self.shared.sent.lock().unwrap().clone()
+    }
+
+    /// Lets the connections to come end by a reset.
+    pub(crate) fn will_reset(&self) {
+        self.shared.resets.store(true, Relaxed);
+    }
+
+    /// Closes every connection.
+    pub(crate) fn hang_up(&self) {
+        self.shared.close.notify_waiters();
+    }
+}
+
+/// The names that it answers to, as an acceptor of TLS. The roots are the machine's own and the new one, as a function in Lambda reads
+/// a whole bundle, too.
+fn tls(roots: &Path, protocols: &[&[u8]]) -> TlsAcceptor {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let machines = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+    ];
+    let bundle = machines
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok());
+    let bundle = bundle.unwrap_or_default() + &own.cert.pem();
+    std::fs::write(roots, bundle).unwrap();
+    let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    routes: Router,
+    shared: Arc<Shared>,
+) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        if shared.resets.load(Relaxed) {
+            stream.set_zero_linger().unwrap();
+        }
+        let (tls, routes, shared) = (tls.clone(), routes.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            match tls {
+                None => serve(stream, routes, &shared).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, routes, &shared).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Serves a connection until it ends or is to be closed.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    routes: Router,
+    shared: &Shared,
+) {
+    let closed = shared.close.notified();
+    let builder = Builder::new(TokioExecutor::new());
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    tokio::select! {
+        _ = connection => {}
+        () = closed => {}
+    }
+}
+
+async fn converse(State(shared): State<Arc<Shared>>, _: Bytes) -> impl IntoResponse {
+    shared.requests.fetch_add(1, Relaxed);
+    wait(&shared.latency_ms).await;
+    let text =
+        "Serverless functions cost nothing while nobody calls them, and scale by themselves. "
+            .repeat(4);
+    let message = json!({ "role": "assistant", "content": [{ "text": text }] });
+    let usage = json!({ "inputTokens": 110, "outputTokens": 64, "totalTokens": 174 });
+    let answer = json!({ "output": { "message": message }, "stopReason": "end_turn", "usage": usage, "metrics": { "latencyMs": 1 } });
+    ([("content-type", "application/json")], answer.to_string())
+}
+
+/// A vector in the dialect of Amazon Titan.
+async fn embed(State(shared): State<Arc<Shared>>, _: Bytes) -> impl IntoResponse {
+    shared.requests.fetch_add(1, Relaxed);
+    wait(&shared.latency_ms).await;
+    let vector: Vec<f64> = (0..1024_u32)
+        .map(|number| f64::from(number).sin() / 23.0)
+        .collect();
+    let answer = json!({ "embedding": vector, "inputTextTokenCount": 12 });
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-amzn-bedrock-input-token-count", "12"),
+    ];
+    (headers, answer.to_string())
+}
+
+async fn wait(millis: &AtomicU64) {
+    let millis = millis.load(Relaxed);
+    if millis > 0 {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+}
+
+/// The same text in pieces; at once, or each after a pause.
+async fn converse_stream(State(shared): State<Arc<Shared>>, _: Bytes) -> Response {
+    shared.requests.fetch_add(1, Relaxed);
+    wait(&shared.latency_ms).await;
+    let delta = json!({ "text": "Serverless functions cost nothing while nobody " });
+    let delta = frame(
+        "contentBlockDelta",
+        &json!({ "contentBlockIndex": 0, "delta": delta }),
+    );
+    let begin = frame("messageStart", &json!({ "role": "assistant" }));
+    let usage = json!({ "inputTokens": 110, "outputTokens": 64, "totalTokens": 174 });
+    let end = [
+        frame("contentBlockStop", &json!({ "contentBlockIndex": 0 })),
+        frame("messageStop", &json!({ "stopReason": "end_turn" })),
+        frame(
+            "metadata",
+            &json!({ "usage": usage, "metrics": { "latencyMs": 1 } }),
+        ),
+    ]
+    .concat();
+    let body = if shared.pause_ms.load(Relaxed) == 0 {
+        Body::from([begin, delta.repeat(DELTAS), end].concat())
+    } else {
+        let (pieces, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+        shared.sent.lock().unwrap().clear();
+        tokio::spawn(async move {
+            let _ = pieces.send(Ok(begin.into())).await;
+            for _ in 0..DELTAS {
+                wait(&shared.pause_ms).await;
+                shared.sent.lock().unwrap().push(Instant::now());
+                let _ = pieces.send(Ok(delta.clone().into())).await;
+            }
+            let _ = pieces.send(Ok(end.into())).await;
+        });
+        Body::from_stream(ReceiverStream::new(body))
+    };
+    (
+        [("content-type", "application/vnd.amazon.eventstream")],
+        body,
+    )
+        .into_response()
+}
+
+fn frame(name: &str, payload: &Value) -> Vec<u8> {
+    let header = |name: &'static str, value: &str| {
+        Header::new(name, HeaderValue::String(value.to_owned().into()))
+    };
+    let message = Message::new(payload.to_string())
+        .add_header(header(":message-type", "event"))
+        .add_header(header(":event-type", name))
+        .add_header(header(":content-type", "application/json"));
+    let mut bytes = Vec::new();
+    write_message_to(&message, &mut bytes).unwrap();
+    bytes
+}
