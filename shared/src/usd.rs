@@ -79,13 +79,25 @@ impl Sum for Usd {
 impl fmt::Display for Usd {
     /// Writes the exact decimal, without trailing zeros: `0.00011`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scale = 10u128.pow(PLACES);
+        const SCALE: u64 = 10u64.pow(PLACES);
         let magnitude = self.0.unsigned_abs();
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let fraction = format!("{:0width$}", magnitude % scale, width = PLACES as usize);
-        let digits = fraction.trim_end_matches('0');
-        let point = if digits.is_empty() { "" } else { "." };
-        write!(f, "{sign}{}{point}{digits}", magnitude / scale)
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        // Amounts of models are below a few million dollars, where one machine word is enough.
+        let (whole, rest) = match u64::try_from(magnitude) {
+            Ok(small) => (u128::from(small / SCALE), u128::from(small % SCALE)),
+            Err(_) => (magnitude / u128::from(SCALE), magnitude % u128::from(SCALE)),
+        };
+        write!(f, "{whole}")?;
+        let (mut rest, mut digits) = (rest, PLACES as usize);
+        if rest == 0 {
+            return Ok(());
+        }
+        while rest % 10 == 0 {
+            (rest, digits) = (rest / 10, digits - 1);
+        }
+        write!(f, ".{rest:0digits$}")
     }
 }
 

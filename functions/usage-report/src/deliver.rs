@@ -77,7 +77,10 @@ impl Outlets {
     ) -> Result<Self, String> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         // The SDK's own names, for a stand-in.
-        let (s3, sns) = (lookup("AWS_ENDPOINT_URL_S3"), lookup("AWS_ENDPOINT_URL_SNS"));
+        let (s3, sns) = (
+            lookup("AWS_ENDPOINT_URL_S3"),
+            lookup("AWS_ENDPOINT_URL_SNS"),
+        );
         let bucket = lookup("REPORT_BUCKET").map(|name| Bucket {
             client: {
                 let mut config = aws_sdk_s3::config::Builder::from(settings);

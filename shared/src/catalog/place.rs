@@ -36,27 +36,27 @@ impl Model {
         region: &str,
         residency: Residency,
     ) -> impl Iterator<Item = Placement> {
-        let here = self
-            .regions
-            .iter()
-            .any(|r| r == region)
-            .then_some(&Scope::InRegion);
-        let serving = self
-            .profiles
-            .iter()
-            .filter(move |profile| profile.from.iter().any(|r| r == region));
-        let scopes = serving.map(|profile| &profile.scope);
-        let (global, geo): (Vec<_>, Vec<_>) = scopes.partition(|scope| **scope == Scope::Global);
-        let (global, geo) = match residency {
-            Residency::InRegion => (vec![], vec![]),
-            Residency::Geo => (vec![], geo),
-            Residency::Global => (global, geo),
-        };
-        let scopes = global.into_iter().chain(here).chain(geo);
+        let scopes = self.scopes(region, residency);
         scopes.map(|scope| Placement {
-            id: self.id_in(scope),
-            scope: *scope,
+            id: self.id_in(&scope),
+            scope,
         })
+    }
+
+    /// The scopes of these ids, in their order.
+    pub fn scopes(&self, region: &str, residency: Residency) -> impl Iterator<Item = Scope> {
+        let is_here = self.regions.iter().any(|r| r == region);
+        let through = move |is_global: bool, is_open: bool| {
+            let profiles = self.profiles.iter().filter(move |profile| {
+                is_open
+                    && (profile.scope == Scope::Global) == is_global
+                    && profile.from.iter().any(|r| r == region)
+            });
+            profiles.map(|profile| profile.scope)
+        };
+        through(true, residency == Residency::Global)
+            .chain(is_here.then_some(Scope::InRegion))
+            .chain(through(false, residency != Residency::InRegion))
     }
 
     /// The id in a scope: bare, or with the profile's prefix.

@@ -9,7 +9,7 @@ use super::facts::{Budget, Facts};
 use super::filter;
 use super::learned::calibration::Calibration;
 use super::views::{Router, assess};
-use crate::catalog::{Catalog, Model, Placement, Prices, Residency, Scope};
+use crate::catalog::{Catalog, Model, Prices, Residency, Scope};
 use crate::cost::ServiceTier;
 use crate::error::Error;
 use crate::usd::Usd;
@@ -237,20 +237,17 @@ impl<'a> Search<'a, '_> {
         auto: bool,
     ) -> Outcome<'a> {
         let region = &self.policy.region;
-        let placements = || model.placements(region, self.policy.residency);
-        let within = |placement: &Placement| {
-            wanted.is_none_or(|wanted| self.is_within(&placement.scope, wanted))
-        };
-        let exact = placements().find(|placement| Some(&placement.scope) == wanted);
-        if let Some(placement) = exact.or_else(|| placements().find(within)) {
-            return self.fit(model, placement.id, placement.scope, auto);
+        let scopes = || model.scopes(region, self.policy.residency);
+        let within = |scope: &Scope| wanted.is_none_or(|wanted| self.is_within(scope, wanted));
+        let exact = wanted.and_then(|wanted| scopes().find(|scope| scope == wanted));
+        if let Some(scope) = exact.or_else(|| scopes().find(within)) {
+            return self.fit(model, model.id_in(&scope), scope, auto);
         }
-        let reason = match (wanted, placements().next()) {
+        let reason = match (wanted, scopes().next()) {
             (Some(wanted), Some(other)) => {
-                let wanted = wanted.as_str();
+                let (wanted, other) = (wanted.as_str(), model.id_in(&other));
                 format!(
-                    "the scope {wanted} is not open from {region}; without the prefix, {} would answer",
-                    other.id
+                    "the scope {wanted} is not open from {region}; without the prefix, {other} would answer"
                 )
             }
             _ => self.absent(model),
@@ -269,10 +266,10 @@ impl<'a> Search<'a, '_> {
         first: &Candidate<'a>,
         auto: bool,
     ) -> Vec<Candidate<'a>> {
-        let placements = model.placements(&self.policy.region, self.policy.residency);
-        let others = placements.filter(|placement| placement.id != first.id);
+        let scopes = model.scopes(&self.policy.region, self.policy.residency);
+        let others = scopes.filter(|scope| Some(*scope) != first.scope);
         others
-            .filter_map(|placement| self.fit(model, placement.id, placement.scope, auto).ok())
+            .filter_map(|scope| self.fit(model, model.id_in(&scope), scope, auto).ok())
             .collect()
     }
 

@@ -204,22 +204,6 @@ const fn weight(before: u8, class: u8) -> u16 {
     }
 }
 
-/// From here on, a byte is the first of a character that UTF-8 writes with several.
-pub(super) const FIRST_OF_MANY: u8 = 0xC0;
-
-/// How many bytes of a text are of a kind. In steps of 255, so that the compiler can count many bytes at once.
-pub(super) fn count(text: &str, is_it: impl Fn(u8) -> bool) -> usize {
-    let some = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .fold(0, |sum: u8, byte| sum.wrapping_add(u8::from(is_it(*byte))))
-    };
-    text.as_bytes()
-        .chunks(usize::from(u8::MAX))
-        .map(|bytes| usize::from(some(bytes)))
-        .sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,16 @@
 //! What a prompt shows at one pass: its words, its letters, and the cues in it.
 
 use super::cues::{Cue, cues};
-use super::facts::{FIRST_OF_MANY, count};
 use crate::catalog::Task;
 
-/// What a byte can be: white space, a letter, part of a word.
+/// What a byte can be: white space, a letter, part of a word, a mark that code is dense with, the first of a character beyond ASCII.
 const SPACE: u8 = 1;
 const LETTER: u8 = 2;
 const WORD: u8 = 4;
+const CODE: u8 = 8;
+const FOREIGN: u8 = 16;
 
-const CLASSES: [u8; 256] = classes();
+static CLASSES: [u8; 256] = classes();
 
 #[expect(
     clippy::indexing_slicing,
@@ -23,7 +24,9 @@ const fn classes() -> [u8; 256] {
         classes[byte] = match byte as u8 {
             b' ' | b'\t' | b'\n' | b'\r' | 0x0C => SPACE,
             b'a'..=b'z' | b'A'..=b'Z' => LETTER | WORD,
-            b'0'..=b'9' | b'\'' | b'_' | 0x80..=0xFF => WORD,
+            b'0'..=b'9' | b'\'' | b'_' | 0x80..0xC0 => WORD,
+            0xC0..=0xFF => WORD | FOREIGN,
+            b'{' | b'}' | b'(' | b')' | b'[' | b']' | b';' | b'=' | b'<' | b'>' => CODE,
             _ => 0,
         };
         byte += 1;
@@ -35,16 +38,8 @@ const fn classes() -> [u8; 256] {
     clippy::indexing_slicing,
     reason = "there is a class for each of the 256 bytes"
 )]
-const fn class(byte: u8) -> u8 {
+fn class(byte: u8) -> u8 {
     CLASSES[byte as usize]
-}
-
-/// Whether a byte is a mark that code is dense with.
-const fn is_code_mark(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'{' | b'}' | b'(' | b')' | b'[' | b']' | b';' | b'=' | b'<' | b'>'
-    )
 }
 
 /// What the prompt shows.
@@ -61,24 +56,33 @@ impl Signals {
     pub(super) fn read(prompt: &str) -> Self {
         let mut signals = Self {
             words: 0,
-            letters: count(prompt, |byte| byte.is_ascii_alphabetic()),
-            foreign: count(prompt, |byte| byte >= FIRST_OF_MANY),
-            code_marks: count(prompt, is_code_mark),
+            letters: 0,
+            foreign: 0,
+            code_marks: 0,
             fenced: prompt.contains("```"),
             cues: Vec::new(),
         };
         let bytes = prompt.as_bytes();
-        let mut words = 0;
+        let (mut words, mut letters, mut foreign, mut code_marks) = (0, 0, 0, 0);
         let mut before = SPACE;
         for (at, byte) in bytes.iter().enumerate() {
             let class = class(*byte);
             words += usize::from(before & !class & SPACE);
+            letters += usize::from(class & LETTER);
+            foreign += usize::from(class & FOREIGN);
+            code_marks += usize::from(class & CODE);
             if class & !before & LETTER != 0 && before & WORD == 0 {
                 signals.hear(bytes.get(at..).unwrap_or_default());
             }
             before = class;
         }
-        Self { words, ..signals }
+        Self {
+            words,
+            letters: letters / usize::from(LETTER),
+            foreign: foreign / usize::from(FOREIGN),
+            code_marks: code_marks / usize::from(CODE),
+            ..signals
+        }
     }
 
     /// Notes the longest cue that begins here, once.

@@ -149,8 +149,8 @@ fn expected_cost(
         .filter_map(|ranked| catalog.model(ranked.model))
         .filter(lives);
     let prices = models.find_map(|model| {
-        let placement = model.placements(&policy.region, policy.residency).next()?;
-        model.prices_in(&placement.scope, &policy.region)
+        let scope = model.scopes(&policy.region, policy.residency).next()?;
+        model.prices_in(&scope, &policy.region)
     })?;
     let usage = Usage::of(facts.input_tokens.into(), foretold.output_tokens.into());
     Some(cost(&usage, prices, ServiceTier::Default)?.total_usd)

@@ -123,19 +123,17 @@ fn is_alike(values: &Values) -> bool {
 }
 
 fn of(values: &Values, calibration: Option<&Calibration>) -> Foretold {
-    let trees = trees();
-    let foretell = |head| trees.foretell(head, values, |_, _| {});
-    let gain = foretell(Head::Large);
+    let [small, medium, gain, tokens] = trees().foretell(values, |_, _, _| {});
     let gain = calibration.map_or(gain, |calibration| calibration.correct(values, gain));
-    let small = foretell(Head::Small).clamp(0, 1_000_000);
+    let small = small.clamp(0, 1_000_000);
     let better = |by: i32| small.saturating_add(by).clamp(0, 1_000_000);
     let large = better(gain);
     // A medium model stands between the two, or the trees have seen too little of it.
-    let medium = better(foretell(Head::Medium)).clamp(small.min(large), small.max(large));
+    let medium = better(medium).clamp(small.min(large), small.max(large));
     Foretold {
         quality: [small, medium, large],
         gain,
-        output_tokens: exponential(foretell(Head::Tokens)),
+        output_tokens: exponential(tokens),
         context: 0,
         is_alike: is_alike(values),
     }
@@ -146,8 +144,8 @@ fn of(values: &Values, calibration: Option<&Calibration>) -> Foretold {
 pub fn pushes(prompt: &str, most: usize) -> Vec<Push> {
     let values = features::read(prompt);
     let mut moved = [0_i32; COUNT];
-    trees().foretell(Head::Large, &values, |feature, by| {
-        if let Some(sum) = moved.get_mut(feature) {
+    trees().foretell(&values, |head, feature, by| {
+        if let Some(sum) = moved.get_mut(feature).filter(|_| head == Head::Large) {
             *sum += by;
         }
     });

@@ -6,7 +6,7 @@
 
 use super::features::Values;
 
-/// What is foretold.
+/// What is foretold, in the order of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
     /// The quality that a small model gives, 0 to 1.
@@ -19,6 +19,8 @@ pub(crate) enum Head {
     Tokens,
 }
 
+const HEADS: [Head; 4] = [Head::Small, Head::Medium, Head::Large, Head::Tokens];
+
 /// Bytes of a node: feature, left, right, threshold, and the value that a prompt has which comes so far.
 const NODE: usize = 3 + 4 + 4;
 const LEAF: usize = 4;
@@ -30,42 +32,36 @@ const LEAVES: u8 = 128;
 pub(crate) struct Model<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Model<'a> {
-    /// What a head foretells, in millionths; `moved` is told by how much each feature that was looked at moved it.
+    /// What each head foretells, in millionths; `moved` is told by how much each feature that was looked at moved it.
     pub(crate) fn foretell(
         self,
-        head: Head,
         values: &Values,
-        mut moved: impl FnMut(usize, i32),
-    ) -> i32 {
+        mut moved: impl FnMut(Head, usize, i32),
+    ) -> [i32; HEADS.len()] {
         let mut rest = self.0;
-        for _ in 0..head as usize {
-            let Some(behind) = skip(rest) else { return 0 };
-            rest = behind;
-        }
-        let Some((base, trees, mut rest)) = begin(rest) else {
-            return 0;
-        };
-        let mut sum = base;
-        for _ in 0..trees {
-            let Some((nodes, behind)) = rest.split_first() else {
-                break;
-            };
-            let nodes = usize::from(*nodes);
-            let Some((tree, behind)) = behind.split_at_checked(nodes * NODE + (nodes + 1) * LEAF)
-            else {
-                break;
+        HEADS.map(|head| {
+            let Some((base, trees, behind)) = begin(rest) else {
+                return 0;
             };
             rest = behind;
-            sum += walk(tree, nodes, values, &mut moved).unwrap_or(0);
-        }
-        sum
+            let mut sum = base;
+            for _ in 0..trees {
+                let Some((tree, behind)) = Tree::read(rest) else {
+                    break;
+                };
+                rest = behind;
+                let leaf = tree.walk(values, &mut |feature, by| moved(head, feature, by));
+                sum += leaf.unwrap_or(0);
+            }
+            sum
+        })
     }
 
     /// Whether it is a file of four heads, to its end, in which every step leads on.
     #[cfg(test)]
     pub(crate) fn is_sound(self, features: usize) -> bool {
         let mut rest = self.0;
-        for _ in 0..4 {
+        for _ in HEADS {
             let Some(behind) = sound_head(rest, features) else {
                 return false;
             };
@@ -75,58 +71,55 @@ impl<'a> Model<'a> {
     }
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<i32> {
-    let four = bytes.get(at..at + 4)?;
-    Some(i32::from_le_bytes(four.try_into().ok()?))
-}
-
 /// Base value and number of trees of a head, and what lies behind.
 fn begin(head: &[u8]) -> Option<(i32, u16, &[u8])> {
-    let trees = u16::from_le_bytes(head.get(4..6)?.try_into().ok()?);
-    Some((number(head, 0)?, trees, head.get(6..)?))
+    let (base, rest) = head.split_first_chunk()?;
+    let (trees, rest) = rest.split_first_chunk()?;
+    Some((i32::from_le_bytes(*base), u16::from_le_bytes(*trees), rest))
 }
 
-fn skip(head: &[u8]) -> Option<&[u8]> {
-    let (_, trees, mut rest) = begin(head)?;
-    for _ in 0..trees {
-        let (nodes, behind) = rest.split_first()?;
-        let nodes = usize::from(*nodes);
-        rest = behind.get(nodes * NODE + (nodes + 1) * LEAF..)?;
-    }
-    Some(rest)
+/// A tree: its nodes, and one leaf more.
+struct Tree<'a> {
+    nodes: &'a [[u8; NODE]],
+    leaves: &'a [[u8; LEAF]],
 }
 
-/// The leaf of a prompt, and on the way there what each step changed.
-fn walk(
-    tree: &[u8],
-    nodes: usize,
-    values: &Values,
-    moved: &mut impl FnMut(usize, i32),
-) -> Option<i32> {
-    let leaf = |child: u8| number(tree, nodes * NODE + usize::from(child - LEAVES) * LEAF);
-    let mut child = 0;
-    let mut before = None;
-    if nodes == 0 {
-        return leaf(LEAVES);
+impl<'a> Tree<'a> {
+    /// The first tree, and what lies behind.
+    fn read(trees: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (count, rest) = trees.split_first()?;
+        let count = usize::from(*count);
+        let (nodes, rest) = rest.split_at_checked(count * NODE)?;
+        let (leaves, rest) = rest.split_at_checked((count + 1) * LEAF)?;
+        let (nodes, leaves) = (nodes.as_chunks().0, leaves.as_chunks().0);
+        Some((Self { nodes, leaves }, rest))
     }
-    loop {
-        let node = tree.get(usize::from(child) * NODE..)?;
-        let (feature, left, right) = (usize::from(*node.first()?), *node.get(1)?, *node.get(2)?);
-        let value = number(node, 7)?;
-        if let Some((feature, before)) = before {
-            moved(feature, value - before);
-        }
-        child = if *values.get(feature)? <= number(node, 3)? {
-            left
-        } else {
-            right
+
+    /// The leaf of a prompt, and on the way there what each step changed.
+    fn walk(&self, values: &Values, moved: &mut impl FnMut(usize, i32)) -> Option<i32> {
+        let leaf = |child: u8| {
+            let leaf = self.leaves.get(usize::from(child - LEAVES))?;
+            Some(i32::from_le_bytes(*leaf))
         };
-        if child >= LEAVES {
-            let leaf = leaf(child)?;
-            moved(feature, leaf - value);
-            return Some(leaf);
+        let mut child = if self.nodes.is_empty() { LEAVES } else { 0 };
+        let mut before = None;
+        while child < LEAVES {
+            let [feature, left, right, t0, t1, t2, t3, v0, v1, v2, v3] =
+                *self.nodes.get(usize::from(child))?;
+            let feature = usize::from(feature);
+            let value = i32::from_le_bytes([v0, v1, v2, v3]);
+            if let Some((feature, before)) = before {
+                moved(feature, value - before);
+            }
+            before = Some((feature, value));
+            let is_left = *values.get(feature)? <= i32::from_le_bytes([t0, t1, t2, t3]);
+            child = if is_left { left } else { right };
         }
-        before = Some((feature, value));
+        let leaf = leaf(child)?;
+        if let Some((feature, before)) = before {
+            moved(feature, leaf - before);
+        }
+        Some(leaf)
     }
 }
 
@@ -134,18 +127,14 @@ fn walk(
 fn sound_head(head: &[u8], features: usize) -> Option<&[u8]> {
     let (_, trees, mut rest) = begin(head)?;
     for _ in 0..trees {
-        let (nodes, behind) = rest.split_first()?;
-        let nodes = usize::from(*nodes);
-        let (tree, behind) = behind.split_at_checked(nodes * NODE + (nodes + 1) * LEAF)?;
-        for at in 0..nodes {
-            let node = tree.get(at * NODE..)?;
+        let (Tree { nodes, leaves }, behind) = Tree::read(rest)?;
+        for (at, [feature, left, right, ..]) in nodes.iter().enumerate() {
             let leads_on = |child: u8| match child {
-                LEAVES.. => usize::from(child - LEAVES) <= nodes,
+                LEAVES.. => usize::from(child - LEAVES) < leaves.len(),
                 // Children stand behind their parents, so that no walk goes round.
-                _ => usize::from(child) > at && usize::from(child) < nodes,
+                _ => usize::from(child) > at && usize::from(child) < nodes.len(),
             };
-            let (feature, left, right) = (*node.first()?, *node.get(1)?, *node.get(2)?);
-            if usize::from(feature) >= features || !leads_on(left) || !leads_on(right) {
+            if usize::from(*feature) >= features || !leads_on(*left) || !leads_on(*right) {
                 return None;
             }
         }
