@@ -6,7 +6,7 @@ export SAM_CLI_TELEMETRY := 0
 # SAM's checks want a Region, whichever; what is deployed goes where AWS's own settings say.
 validate: export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: run check test openapi peers clients iam page fuzz load soak catalog catalog-check bench build sam-local cargo-lambda smoke train package size validate deny deploy
+.PHONY: run check test openapi peers clients iam page fuzz load soak catalog catalog-check bench freeze parts build sam-local cargo-lambda smoke train package budget size validate deny deploy
 
 # Everything on this machine, with no AWS account.
 run:
@@ -76,19 +76,33 @@ train: $(TOOLS)/train/installed
 	cargo build
 	$(TOOLS)/train/bin/python -B train/train.py $(DATA)
 
-# How long a decision takes.
-bench:
-	cargo bench -p shared --bench decision
+# What the release functions cost in time and memory, beside a bare function that is built and measured with them: a table, and
+# target/bench/overhead.json. About six minutes once everything is built.
+bench: build
+	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --package bench --bin floor
+	cargo run --profile bench --package bench --bin overhead
+
+# What a minute's freeze with all connections closed does to the next call.
+freeze: build
+	cargo run --profile bench --package bench --bin overhead -- freeze
+
+# How long the parts of a call take: decision, pricing, wire formats, vectors, events.
+parts:
+	cargo bench -p bench --bench parts
 
 # The functions as `sam build` makes them, for this machine's architecture; `make build ARCH=--arm64` needs the aarch64 target.
 build: $(VENV)/cargo-lambda
 	PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release --bin router --bin embeddings --bin usage-report --bin authorizer $(ARCH)
 
-# Bytes of each function's binary, and of its zip.
+# Bytes of each function's binary, and of its zip; an error for a zip above 4 MB.
+budget: build
+	python3 -B bench/size.py target/lambda
+
+# The same, and the crates that weigh most; needs nm, of binutils.
 size: build
-	@for f in target/lambda/*/bootstrap; do \
-		printf '%s: %s bytes, zipped %s\n' "$$f" "$$(stat -c %s $$f)" "$$(gzip -9c $$f | wc -c)"; \
-	done
+	CARGO_PROFILE_RELEASE_STRIP=none PATH="$(CURDIR)/$(VENV):$$PATH" cargo lambda build --release \
+		--bin router --bin embeddings --bin usage-report --bin authorizer --lambda-dir target/weighed
+	python3 -B bench/size.py target/lambda target/weighed
 
 # The template: by SAM, by cfn-lint, by checkov (what is kept is in .checkov.yaml), and what SAM's translator makes of it.
 validate: $(VENV)/sam $(TOOLS)/checkov/bin/checkov

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_smithy_eventstream::frame::write_message_to;
@@ -185,31 +185,64 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
+/// What is answered, made once: this side's work must not count.
+struct Answers {
+    whole: Bytes,
+    vector: Bytes,
+    /// The frames of a stream: the first one, that of each delta, and the last ones.
+    begin: Bytes,
+    delta: Bytes,
+    end: Bytes,
+    stream: Bytes,
+}
+
+static ANSWERS: LazyLock<Answers> = LazyLock::new(|| {
+    let part = "Serverless functions cost nothing while nobody ";
+    let usage = json!({ "inputTokens": 110, "outputTokens": 64, "totalTokens": 174 });
+    let metrics = json!({ "latencyMs": 1 });
+    let message = json!({ "role": "assistant", "content": [{ "text": part.repeat(DELTAS) }] });
+    let whole = json!({ "output": { "message": message }, "stopReason": "end_turn", "usage": usage, "metrics": metrics });
+    let numbers: Vec<f64> = (0..1024_u32)
+        .map(|number| f64::from(number).sin() / 23.0)
+        .collect();
+    let vector = json!({ "embedding": numbers, "inputTextTokenCount": 12 });
+    let begin = frame("messageStart", &json!({ "role": "assistant" }));
+    let delta = json!({ "contentBlockIndex": 0, "delta": { "text": part } });
+    let delta = frame("contentBlockDelta", &delta);
+    let end = [
+        frame("contentBlockStop", &json!({ "contentBlockIndex": 0 })),
+        frame("messageStop", &json!({ "stopReason": "end_turn" })),
+        frame("metadata", &json!({ "usage": usage, "metrics": metrics })),
+    ]
+    .concat();
+    Answers {
+        whole: whole.to_string().into(),
+        vector: vector.to_string().into(),
+        stream: [&begin[..], &delta.repeat(DELTAS), &end].concat().into(),
+        begin: begin.into(),
+        delta: delta.into(),
+        end: end.into(),
+    }
+});
+
 async fn converse(State(shared): State<Arc<Shared>>, _: Bytes) -> impl IntoResponse {
     shared.requests.fetch_add(1, Relaxed);
     wait(&shared.latency_ms).await;
-    let text =
-        "Serverless functions cost nothing while nobody calls them, and scale by themselves. "
-            .repeat(4);
-    let message = json!({ "role": "assistant", "content": [{ "text": text }] });
-    let usage = json!({ "inputTokens": 110, "outputTokens": 64, "totalTokens": 174 });
-    let answer = json!({ "output": { "message": message }, "stopReason": "end_turn", "usage": usage, "metrics": { "latencyMs": 1 } });
-    ([("content-type", "application/json")], answer.to_string())
+    (
+        [("content-type", "application/json")],
+        ANSWERS.whole.clone(),
+    )
 }
 
 /// A vector in the dialect of Amazon Titan.
 async fn embed(State(shared): State<Arc<Shared>>, _: Bytes) -> impl IntoResponse {
     shared.requests.fetch_add(1, Relaxed);
     wait(&shared.latency_ms).await;
-    let vector: Vec<f64> = (0..1024_u32)
-        .map(|number| f64::from(number).sin() / 23.0)
-        .collect();
-    let answer = json!({ "embedding": vector, "inputTextTokenCount": 12 });
     let headers = [
         ("content-type", "application/json"),
         ("x-amzn-bedrock-input-token-count", "12"),
     ];
-    (headers, answer.to_string())
+    (headers, ANSWERS.vector.clone())
 }
 
 async fn wait(millis: &AtomicU64) {
@@ -223,35 +256,19 @@ async fn wait(millis: &AtomicU64) {
 async fn converse_stream(State(shared): State<Arc<Shared>>, _: Bytes) -> Response {
     shared.requests.fetch_add(1, Relaxed);
     wait(&shared.latency_ms).await;
-    let delta = json!({ "text": "Serverless functions cost nothing while nobody " });
-    let delta = frame(
-        "contentBlockDelta",
-        &json!({ "contentBlockIndex": 0, "delta": delta }),
-    );
-    let begin = frame("messageStart", &json!({ "role": "assistant" }));
-    let usage = json!({ "inputTokens": 110, "outputTokens": 64, "totalTokens": 174 });
-    let end = [
-        frame("contentBlockStop", &json!({ "contentBlockIndex": 0 })),
-        frame("messageStop", &json!({ "stopReason": "end_turn" })),
-        frame(
-            "metadata",
-            &json!({ "usage": usage, "metrics": { "latencyMs": 1 } }),
-        ),
-    ]
-    .concat();
     let body = if shared.pause_ms.load(Relaxed) == 0 {
-        Body::from([begin, delta.repeat(DELTAS), end].concat())
+        Body::from(ANSWERS.stream.clone())
     } else {
         let (pieces, body) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
         shared.sent.lock().unwrap().clear();
         tokio::spawn(async move {
-            let _ = pieces.send(Ok(begin.into())).await;
+            let _ = pieces.send(Ok(ANSWERS.begin.clone())).await;
             for _ in 0..DELTAS {
                 wait(&shared.pause_ms).await;
                 shared.sent.lock().unwrap().push(Instant::now());
-                let _ = pieces.send(Ok(delta.clone().into())).await;
+                let _ = pieces.send(Ok(ANSWERS.delta.clone())).await;
             }
-            let _ = pieces.send(Ok(end.into())).await;
+            let _ = pieces.send(Ok(ANSWERS.end.clone())).await;
         });
         Body::from_stream(ReceiverStream::new(body))
     };

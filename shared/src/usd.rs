@@ -79,33 +79,66 @@ impl Sum for Usd {
 impl fmt::Display for Usd {
     /// Writes the exact decimal, without trailing zeros: `0.00011`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SCALE: u64 = 10u64.pow(PLACES);
-        let magnitude = self.0.unsigned_abs();
-        if self.0 < 0 {
-            f.write_str("-")?;
-        }
-        // Amounts of models are below a few million dollars, where one machine word is enough.
-        let (whole, rest) = match u64::try_from(magnitude) {
-            Ok(small) => (u128::from(small / SCALE), u128::from(small % SCALE)),
-            Err(_) => (magnitude / u128::from(SCALE), magnitude % u128::from(SCALE)),
-        };
-        write!(f, "{whole}")?;
-        let (mut rest, mut digits) = (rest, PLACES as usize);
-        if rest == 0 {
-            return Ok(());
-        }
-        while rest % 10 == 0 {
-            (rest, digits) = (rest / 10, digits - 1);
-        }
-        write!(f, ".{rest:0digits$}")
+        f.write_str(self.digits(&mut [0; MOST_DIGITS]))
     }
+}
+
+/// Room for the longest amount: 39 digits, a sign and a point.
+const MOST_DIGITS: usize = 48;
+
+impl Usd {
+    /// The exact decimal. An answer holds dozens of amounts, so that the digits are made by hand, the last one first.
+    fn digits<'a>(&self, buffer: &'a mut [u8; MOST_DIGITS]) -> &'a str {
+        let mut rest = self.0.unsigned_abs();
+        let mut at = buffer.len();
+        let mut put = |byte: u8| {
+            at -= 1;
+            if let Some(place) = buffer.get_mut(at) {
+                *place = byte;
+            }
+        };
+        let mut is_nothing_yet = true;
+        for place in 0.. {
+            if place == PLACES {
+                if !is_nothing_yet {
+                    put(b'.');
+                }
+                is_nothing_yet = false;
+            }
+            if place > PLACES && rest == 0 {
+                break;
+            }
+            let digit;
+            (rest, digit) = divided(rest);
+            // Zeros at the end say nothing.
+            if digit != 0 || !is_nothing_yet {
+                put(b'0' + digit);
+                is_nothing_yet = false;
+            }
+        }
+        if self.0 < 0 {
+            put(b'-');
+        }
+        let digits = buffer.get(at..).unwrap_or_default();
+        std::str::from_utf8(digits).unwrap_or_default()
+    }
+}
+
+/// A tenth, and the last digit. Amounts of models fit into one machine word, whose division is much quicker.
+fn divided(amount: u128) -> (u128, u8) {
+    let (tenth, digit) = match u64::try_from(amount) {
+        Ok(small) => (u128::from(small / 10), small % 10),
+        Err(_) => (amount / 10, u64::try_from(amount % 10).unwrap_or(0)),
+    };
+    (tenth, u8::try_from(digit).unwrap_or(0))
 }
 
 impl Serialize for Usd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.to_string())
-            .map_err(ser::Error::custom)?
-            .serialize(serializer)
+        let mut buffer = [0; MOST_DIGITS];
+        let number: &RawValue =
+            serde_json::from_str(self.digits(&mut buffer)).map_err(ser::Error::custom)?;
+        number.serialize(serializer)
     }
 }
 

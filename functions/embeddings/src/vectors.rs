@@ -60,14 +60,19 @@ impl Encoding {
 
 /// A vector.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Vector {
+pub enum Vector {
+    /// Floating-point numbers.
     Floats(Vec<f32>),
+    /// Whole numbers, or bits, eight in each.
     Integers(Vec<i16>),
 }
 
 impl Vector {
     /// Reads a JSON list.
-    pub(crate) fn read(list: &RawValue, encoding: Encoding) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(list: &RawValue, encoding: Encoding) -> Result<Self, String> {
         match encoding {
             Encoding::Float | Encoding::Base64 => numbers(list).map(Self::Floats),
             Encoding::Int8 | Encoding::Uint8 | Encoding::Binary | Encoding::Ubinary => {
@@ -106,7 +111,7 @@ impl Vector {
     }
 
     /// Writes it as JSON.
-    pub(crate) fn write(&self, encoding: Encoding, to: &mut Vec<u8>) {
+    pub fn write(&self, encoding: Encoding, to: &mut Vec<u8>) {
         let written = match self {
             Self::Floats(values) if encoding == Encoding::Base64 => {
                 let bytes: Vec<u8> = values

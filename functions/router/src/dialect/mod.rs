@@ -64,7 +64,7 @@ pub(crate) struct ServerSentEvent {
 }
 
 /// A server-sent event. JSON has no line breaks of its own, so that one line holds it.
-pub(crate) fn event(name: Option<&str>, value: &impl Serialize) -> Vec<u8> {
+pub fn event(name: Option<&str>, value: &impl Serialize) -> Vec<u8> {
     let mut event = Vec::with_capacity(128);
     if let Some(name) = name {
         event.extend_from_slice(b"event: ");

@@ -166,6 +166,13 @@ impl Reader {
     }
 
     fn add(&mut self, byte: u8, last: u8, next: u8) {
+        // Most of a prompt is this, and the rest of what follows has nothing to do for it.
+        if byte.is_ascii_lowercase() && !self.blank && self.digits == 0 {
+            self.word = mix(self.word, byte);
+            self.letters += 1;
+            self.line += 1;
+            return;
+        }
         let is_letter = byte.is_ascii_alphabetic() || byte >= 0x80;
         if is_letter {
             self.letter(byte);
