@@ -84,7 +84,7 @@ bench: build
 
 # What a minute's freeze with all connections closed does to the next call.
 freeze: build
-	cargo run --profile bench --package bench --bin overhead -- freeze
+	cargo run --package bench --bin overhead -- freeze
 
 # How long the parts of a call take: decision, pricing, wire formats, vectors, events.
 parts:

@@ -18,6 +18,7 @@ mod bad_input;
 mod catalog;
 mod compare;
 mod converse;
+mod credentials;
 mod delivery;
 mod door;
 mod embeddings;

@@ -20,8 +20,8 @@ OWN = 0.6
 # Sets weigh less than their size, and those of the pair that the router stands for weigh double.
 POWER, DOUBLE = 0.5, 2.0
 # Trees, leaves, and models of each head: what decides has the most.
-HEADS = {"small": (100, 12, 1), "medium": (100, 12, 1), "large": (160, 16, 3), "tokens": (100, 12, 1)}
-RATE = 0.05
+HEADS = {"small": (50, 12, 1), "medium": (50, 12, 1), "large": (80, 16, 3), "tokens": (50, 12, 1)}
+RATE = 0.1
 BUDGETS = {"lower-cost": 90, "balanced": 95, "best-quality": 98}
 
 

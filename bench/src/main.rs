@@ -36,7 +36,7 @@ const ROUNDS: usize = 8;
 const CALLS: usize = 400;
 const SLOW_CALLS: usize = 15;
 const SLOW: Duration = Duration::from_millis(50);
-const COLD_STARTS: usize = 25;
+const COLD_STARTS: usize = 40;
 const STREAMS: usize = 40;
 const PAUSE: Duration = Duration::from_millis(5);
 const INSTANCES: usize = 32;
@@ -54,6 +54,7 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let folder = PathBuf::from("target/bench");
     std::fs::create_dir_all(&folder).unwrap();
+    let _ = std::fs::remove_file(folder.join("log.txt"));
     if arguments
         .first()
         .is_some_and(|argument| argument == "freeze")
@@ -155,35 +156,29 @@ fn sizes(contenders: &[Contender], table: &mut Table) {
 /// From the start of the process to the first poll and to the first answer.
 async fn cold_starts(contenders: &[Contender], http: &Bedrock, folder: &Path, table: &mut Table) {
     let tls = Bedrock::start(Wire::Tls, folder).await;
-    for (bedrock, wire) in [(http, "HTTP"), (&tls, "TLS")] {
-        let mut inits = Figures::of(contenders.len());
-        let mut firsts = Figures::of(contenders.len());
-        let mut cpus = Figures::of(contenders.len());
-        for _ in 0..COLD_STARTS {
+    let wires = [(http, "HTTP"), (&tls, "TLS")];
+    let mut inits = Figures::of(contenders.len());
+    let mut firsts = wires.map(|_| Figures::of(contenders.len()));
+    let mut cpus = wires.map(|_| Figures::of(contenders.len()));
+    for _ in 0..COLD_STARTS {
+        for (wire, (bedrock, _)) in wires.iter().enumerate() {
             for (at, contender) in contenders.iter().enumerate() {
                 let mut function = Function::start(&contender.bootstrap, bedrock, &[]).await;
                 inits.add(at, function.init().await);
                 let answer = function.invoke(&contender.event).await;
-                firsts.add(at, function.age());
-                cpus.add(at, function.cpu());
+                firsts[wire].add(at, function.age());
+                cpus[wire].add(at, function.cpu());
                 answer.must_be_good();
             }
         }
-        if wire == "HTTP" {
-            table.times("cold start to the first poll, ms", &inits, 500, 1e3);
-        }
-        table.times(
-            &format!("cold start to the first answer, {wire}, ms"),
-            &firsts,
-            500,
-            1e3,
-        );
-        table.times(
-            &format!("processor's time of it, {wire}, ms"),
-            &cpus,
-            500,
-            1e3,
-        );
+    }
+    table.times("cold start to the first poll, ms", &inits, 500, 1e3);
+    for (wire, (_, name)) in wires.iter().enumerate() {
+        let (first, cpu) = (&firsts[wire], &cpus[wire]);
+        let what = format!("cold start to the first answer, {name}, ms");
+        table.times(&what, first, 500, 1e3);
+        let what = format!("processor's time of it, {name}, ms");
+        table.times(&what, cpu, 500, 1e3);
     }
 }
 
