@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
@@ -160,6 +161,11 @@ impl Function {
         self.signal(Signal::CONT);
     }
 
+    /// Lets it run on some processors only.
+    pub(crate) fn pin(&self, processors: &[usize]) {
+        pin(self.pid(), processors);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         kill_process(pid.unwrap(), signal).unwrap();
@@ -167,6 +173,18 @@ impl Function {
 
     fn pid(&self) -> u32 {
         self.child.id().unwrap()
+    }
+}
+
+/// Lets all threads of a process run on some processors only.
+pub(crate) fn pin(process: u32, processors: &[usize]) {
+    let mut set = CpuSet::new();
+    processors.iter().for_each(|processor| set.set(*processor));
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    for task in tasks.flatten() {
+        let task = task.file_name().to_str().and_then(|task| task.parse().ok());
+        // A thread may have ended meanwhile.
+        let _ = sched_setaffinity(task.and_then(Pid::from_raw), &set);
     }
 }
 

@@ -12,7 +12,7 @@ use aws_sdk_bedrockruntime::config::interceptors::{
 };
 use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_bedrockruntime::error::BoxError;
-use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
+use aws_smithy_eventstream::frame::read_message_from;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::event_stream::Message;
@@ -43,7 +43,6 @@ pub async fn converse_stream(
     let body = body.ok_or_else(|| Fault::new(Outcome::Failed, "Bedrock's answer had no body"))?;
     Ok(EventStream {
         body: ByteStream::new(body),
-        decoder: MessageFrameDecoder::new(),
         buffer: BytesMut::new(),
     })
 }
@@ -88,9 +87,11 @@ impl Intercept for Taker {
 #[derive(Debug)]
 pub struct EventStream {
     body: ByteStream,
-    decoder: MessageFrameDecoder,
     buffer: BytesMut,
 }
+
+/// Bytes of the number that a frame begins with: its own length.
+const LENGTH: usize = 4;
 
 impl EventStream {
     /// The next event; `None` at the end, which may come too early.
@@ -99,10 +100,11 @@ impl EventStream {
     /// A [`Fault`] for an exception in the stream, a broken frame or connection.
     pub async fn next(&mut self) -> Option<Result<StreamEvent, Fault>> {
         loop {
-            match self.decoder.decode_frame(&mut self.buffer) {
-                Ok(DecodedFrame::Complete(frame)) => return Some(event(&frame)),
-                Ok(DecodedFrame::Incomplete) => {}
-                Err(error) => return Some(Err(broken(&error))),
+            if let Some(mut frame) = self.frame() {
+                return Some(match read_message_from(&mut frame) {
+                    Ok(frame) => event(&frame),
+                    Err(error) => Err(broken(&error)),
+                });
             }
             match self.body.next().await {
                 Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
@@ -117,6 +119,15 @@ impl EventStream {
                 }
             }
         }
+    }
+}
+
+impl EventStream {
+    /// The bytes of the next frame, once all of them are there. The SDK reads a frame in half the time where it lies in one piece.
+    fn frame(&mut self) -> Option<Bytes> {
+        let length = u32::from_be_bytes(*self.buffer.first_chunk::<LENGTH>()?);
+        let length = usize::try_from(length).ok()?.max(LENGTH);
+        (self.buffer.len() >= length).then(|| self.buffer.split_to(length).freeze())
     }
 }
 

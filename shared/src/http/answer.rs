@@ -17,11 +17,15 @@ use crate::usd::Usd;
 /// A JSON answer.
 #[must_use]
 pub fn json(status: StatusCode, value: &impl Serialize, request_id: &str) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(body) => respond(status, "application/json", body, request_id),
+    let mut body = Vec::with_capacity(USUAL);
+    match serde_json::to_writer(&mut body, value) {
+        Ok(()) => respond(status, "application/json", body, request_id),
         Err(error) => problem(&Error::Internal(error.to_string()), request_id),
     }
 }
+
+/// Most answers have no more bytes than this.
+const USUAL: usize = 4096;
 
 /// An answer that is JSON already.
 #[must_use]
