@@ -27,6 +27,7 @@ pub use fault::{Attempt, Fault, Outcome};
 pub use stream::{EventStream, converse_stream};
 
 pub mod fault;
+mod frame;
 pub mod stream;
 
 /// A client with what all clients have in common. Nothing goes over the network here.

@@ -1,8 +1,7 @@
 //! ConverseStream: frames of the AWS event stream, as they come, with their JSON whole.
 //!
 //! The SDK sends, signs and judges the head of the answer; the body of a good one is taken out of its hands before it is read,
-//! so that events which the SDK does not know yet, and a guardrail's findings, which it has no JSON for, reach us. Framing and
-//! checksums are the SDK's own code.
+//! so that events which the SDK does not know yet, and a guardrail's findings, which it has no JSON for, reach us.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,12 +11,11 @@ use aws_sdk_bedrockruntime::config::interceptors::{
 };
 use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_bedrockruntime::error::BoxError;
-use aws_smithy_eventstream::frame::read_message_from;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use aws_smithy_types::event_stream::Message;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
+use super::frame::{self, Frame};
 use super::{Fault, Limits, Outcome, limited, put};
 use crate::wire::StreamEvent;
 
@@ -90,9 +88,6 @@ pub struct EventStream {
     buffer: BytesMut,
 }
 
-/// Bytes of the number that a frame begins with: its own length.
-const LENGTH: usize = 4;
-
 impl EventStream {
     /// The next event; `None` at the end, which may come too early.
     ///
@@ -100,15 +95,19 @@ impl EventStream {
     /// A [`Fault`] for an exception in the stream, a broken frame or connection.
     pub async fn next(&mut self) -> Option<Result<StreamEvent, Fault>> {
         loop {
-            if let Some(mut frame) = self.frame() {
-                return Some(match read_message_from(&mut frame) {
-                    Ok(frame) => event(&frame),
-                    Err(error) => Err(broken(&error)),
-                });
+            if let Some(length) = frame::length(&self.buffer)
+                && let Some(bytes) = self.buffer.get(..length)
+            {
+                let event = match Frame::read(bytes) {
+                    Some(frame) => event(&frame),
+                    None => Err(broken("a frame's checksum is wrong")),
+                };
+                self.buffer.advance(length);
+                return Some(event);
             }
             match self.body.next().await {
                 Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
-                Some(Err(error)) => return Some(Err(broken(&error))),
+                Some(Err(error)) => return Some(Err(broken(error))),
                 None if self.buffer.is_empty() => return None,
                 None => {
                     self.buffer.clear();
@@ -122,31 +121,14 @@ impl EventStream {
     }
 }
 
-impl EventStream {
-    /// The bytes of the next frame, once all of them are there. The SDK reads a frame in half the time where it lies in one piece.
-    fn frame(&mut self) -> Option<Bytes> {
-        let length = u32::from_be_bytes(*self.buffer.first_chunk::<LENGTH>()?);
-        let length = usize::try_from(length).ok()?.max(LENGTH);
-        (self.buffer.len() >= length).then(|| self.buffer.split_to(length).freeze())
-    }
-}
-
-fn broken(error: &dyn std::error::Error) -> Fault {
+fn broken(error: impl std::fmt::Display) -> Fault {
     Fault::new(Outcome::Failed, format!("the stream broke: {error}"))
 }
 
 /// What a frame says.
-fn event(frame: &Message) -> Result<StreamEvent, Fault> {
-    let header = |name: &str| {
-        let header = frame
-            .headers()
-            .iter()
-            .find(|header| header.name().as_str() == name);
-        header
-            .and_then(|header| header.value().as_string().ok())
-            .map_or("", |value| value.as_str())
-    };
-    let payload = frame.payload();
+fn event(frame: &Frame<'_>) -> Result<StreamEvent, Fault> {
+    let header = |name| frame.header(name);
+    let payload = frame.payload;
     match header(":message-type") {
         "event" => StreamEvent::parse(header(":event-type"), payload).map_err(Fault::unreadable),
         "exception" => {
