@@ -162,7 +162,7 @@ impl Function {
     }
 
     /// Lets it run on some processors only.
-    pub(crate) fn pin(&self, processors: &[usize]) {
+    pub(crate) fn pin(&self, processors: &CpuSet) {
         pin(self.pid(), processors);
     }
 
@@ -177,14 +177,12 @@ impl Function {
 }
 
 /// Lets all threads of a process run on some processors only.
-pub(crate) fn pin(process: u32, processors: &[usize]) {
-    let mut set = CpuSet::new();
-    processors.iter().for_each(|processor| set.set(*processor));
+pub(crate) fn pin(process: u32, processors: &CpuSet) {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     for task in tasks.flatten() {
         let task = task.file_name().to_str().and_then(|task| task.parse().ok());
         // A thread may have ended meanwhile.
-        let _ = sched_setaffinity(task.and_then(Pid::from_raw), &set);
+        let _ = sched_setaffinity(task.and_then(Pid::from_raw), processors);
     }
 }
 

@@ -20,6 +20,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::thread::{CpuSet, sched_getaffinity};
 use serde_json::{Value, json};
 
 use bedrock::{Bedrock, Wire};
@@ -185,14 +186,17 @@ async fn cold_starts(contenders: &[Contender], http: &Bedrock, folder: &Path, ta
 /// What a call takes beyond Bedrock's own time, and what it costs. This side has one processor and the function the other, because
 /// calls are a third quicker whenever both happen to share one.
 async fn warm_calls(contenders: &[Contender], http: &Bedrock, table: &mut Table) {
+    let all = sched_getaffinity(None).unwrap();
     for (latency, calls, name) in [
         (Duration::ZERO, CALLS, "at once"),
         (SLOW, SLOW_CALLS, "after 50 ms"),
     ] {
         http.takes(latency);
         let mut functions = start_all(contenders, http, &[]).await;
-        functions.iter().for_each(|function| function.pin(&[1]));
-        pin(std::process::id(), &[0]);
+        functions
+            .iter()
+            .for_each(|function| function.pin(&processor(1)));
+        pin(std::process::id(), &processor(0));
         let mut own = Figures::of(contenders.len());
         let mut straight = Figures::of(1);
         let mut cpu = vec![Duration::ZERO; contenders.len()];
@@ -215,23 +219,28 @@ async fn warm_calls(contenders: &[Contender], http: &Bedrock, table: &mut Table)
             (0..contenders.len()).for_each(|at| table.set(&what, at, beyond(at)));
         }
         if latency.is_zero() {
-            for (at, function) in functions.iter().enumerate() {
-                let calls = (ROUNDS * CALLS) as f64;
-                table.set(
-                    "processor's time of a warm call, ms",
-                    at,
-                    cpu[at].as_secs_f64() * 1e3 / calls,
-                );
-                table.set(
-                    "memory after that, MB",
-                    at,
-                    function.resident_kb() as f64 / 1e3,
-                );
-            }
+            upkeep(&functions, &cpu, table);
         }
     }
     http.takes(Duration::ZERO);
-    pin(std::process::id(), &[0, 1]);
+    pin(std::process::id(), &all);
+}
+
+/// What the calls have taken of a processor, and left in memory.
+fn upkeep(functions: &[Function], cpu: &[Duration], table: &mut Table) {
+    for (at, (function, cpu)) in functions.iter().zip(cpu).enumerate() {
+        let a_call = cpu.as_secs_f64() * 1e3 / (ROUNDS * CALLS) as f64;
+        table.set("processor's time of a warm call, ms", at, a_call);
+        let resident = function.resident_kb() as f64 / 1e3;
+        table.set("memory after that, MB", at, resident);
+    }
+}
+
+/// One processor.
+fn processor(number: usize) -> CpuSet {
+    let mut one = CpuSet::new();
+    one.set(number);
+    one
 }
 
 /// Functions that have answered a few times.

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use aws_sdk_bedrockruntime::Client;
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::response::Response;
 use lambda_http::{Body, IntoResponse, http};
 use tower::ServiceExt;
@@ -48,9 +48,14 @@ struct Whole(Response);
 
 impl IntoResponse for Whole {
     fn into_response(self) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>> {
-        let (parts, body) = self.0.into_parts();
+        let (mut parts, body) = self.0.into_parts();
         Box::pin(async {
-            let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+            let bytes = to_bytes(body, usize::MAX).await.unwrap_or_else(|error| {
+                // Half an answer must not look like a whole one.
+                tracing::error!(%error, "an answer broke off");
+                parts.status = http::StatusCode::INTERNAL_SERVER_ERROR;
+                Bytes::new()
+            });
             let body = match String::from_utf8(bytes.into()) {
                 Ok(text) if text.is_empty() => Body::Empty,
                 Ok(text) => Body::Text(text),

@@ -5,7 +5,7 @@
 //! asks it; [`schema`] checks JSON that was asked for; [`cost`] prices the answer in [`usd`]; [`error`] is everything that can go wrong.
 //!
 //! `catalog`, `routing`, `fit`, `schema`, `cost` and `usd` are pure: no clock, no environment, no network, no SDK type. Only `bedrock`
-//! names the AWS SDK.
+//! and `aws`, which says what all clients have in common, name the AWS SDK.
 
 pub mod aws;
 pub mod bedrock;

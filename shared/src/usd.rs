@@ -246,6 +246,7 @@ mod tests {
             (110, "0.00000000011"),
             (3_000_000_000_000, "3"),
             (-1_500_000_000_000, "-1.5"),
+            (i128::MIN, "-170141183460469231731687303.715884105728"),
         ] {
             assert_eq!(Usd::from_pico(pico).to_string(), text);
             assert_eq!(serde_json::to_string(&Usd::from_pico(pico)).unwrap(), text);

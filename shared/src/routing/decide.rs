@@ -301,7 +301,7 @@ impl<'a> Search<'a, '_> {
         let region = &self.policy.region;
         let wider = [Residency::Geo, Residency::Global]
             .into_iter()
-            .find(|r| model.placements(region, *r).next().is_some());
+            .find(|r| model.scopes(region, *r).next().is_some());
         match wider {
             Some(Residency::Geo) => format!("from {region} only with DATA_RESIDENCY geo"),
             Some(Residency::Global) => format!("from {region} only with DATA_RESIDENCY global"),
