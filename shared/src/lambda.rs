@@ -6,7 +6,13 @@ use aws_sdk_bedrockruntime::Client;
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::response::Response;
-use lambda_http::{Body, IntoResponse, http};
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
+use lambda_http::lambda_runtime;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Body, IntoResponse, LambdaEvent, StreamAdapter, http};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use tower::ServiceExt;
 
 use crate::config::Config;
@@ -36,9 +42,45 @@ pub async fn serve(
     if streaming {
         let routes =
             routes.map_response(move |response| nodelay::on_runtime_api(&runtime_api, response));
-        lambda_http::run_with_streaming_response(routes).await
+        lambda_runtime::run(StreamAdapter::from(routes).map_request(Event::opened)).await
     } else {
-        lambda_http::run(routes.map_response(Whole)).await
+        let routes = routes.map_response(Whole);
+        lambda_runtime::run(Adapter::from(routes).map_request(Event::opened)).await
+    }
+}
+
+/// An event of API Gateway or of a function URL. `lambda_http` would read each as one of a REST API first, to its end, and then again
+/// as what it is; its version tells.
+struct Event(LambdaRequest);
+
+impl Event {
+    fn opened(event: LambdaEvent<Self>) -> LambdaEvent<LambdaRequest> {
+        LambdaEvent::new(event.payload.0, event.context)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Versioned<'a> {
+            #[serde(borrow)]
+            version: Option<&'a RawValue>,
+        }
+        let event = <&RawValue>::deserialize(deserializer)?.get();
+        let read = || -> serde_json::Result<LambdaRequest> {
+            let version = serde_json::from_str::<Versioned<'_>>(event)?.version;
+            if version.is_some_and(|version| version.get() == r#""2.0""#) {
+                let event = serde_json::from_str::<ApiGatewayV2httpRequest>(event)?;
+                return Ok(LambdaRequest::ApiGatewayV2(event));
+            }
+            let event = serde_json::from_str::<ApiGatewayProxyRequest>(event)?;
+            Ok(LambdaRequest::ApiGatewayV1(event))
+        };
+        read().map(Self).map_err(|error| {
+            D::Error::custom(format!(
+                "an event of neither API Gateway nor a function URL: {error}"
+            ))
+        })
     }
 }
 
@@ -63,5 +105,47 @@ impl IntoResponse for Whole {
             };
             http::Response::from_parts(parts, body)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(event: &str) -> Result<LambdaRequest, String> {
+        let event = serde_json::from_str::<Event>(event);
+        event
+            .map(|event| event.0)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn events_are_what_their_version_says() {
+        let http = include_str!("../../events/invoke-http.json");
+        let url = include_str!("../../events/invoke-function-url.json");
+        let rest = include_str!("../../events/invoke-rest.json");
+        for event in [http, url] {
+            assert!(matches!(read(event), Ok(LambdaRequest::ApiGatewayV2(_))));
+        }
+        assert!(matches!(read(rest), Ok(LambdaRequest::ApiGatewayV1(_))));
+        let mut versioned: serde_json::Value = serde_json::from_str(rest).unwrap();
+        versioned["version"] = "1.0".into();
+        let versioned = read(&versioned.to_string());
+        assert!(matches!(versioned, Ok(LambdaRequest::ApiGatewayV1(_))));
+    }
+
+    #[test]
+    fn what_is_no_event_says_why() {
+        for (event, why) in [
+            ("{}", "missing field `httpMethod`"),
+            (r#"{"key1":"value1"}"#, "missing field `httpMethod`"),
+            (r#"{"version":"2.0"}"#, "missing field `requestContext`"),
+            (r#"{"version":2}"#, "missing field `httpMethod`"),
+            ("[]", "invalid length 0"),
+            ("null", "invalid type: null"),
+        ] {
+            let error = read(event).unwrap_err();
+            assert!(error.contains(why), "{event}: {error}");
+        }
     }
 }
