@@ -466,8 +466,11 @@ mod tests {
         let told = calibrate(&labels).unwrap();
         assert!(told.contains("haiku: 0.500, opus: 0.700"), "{told}");
         let made = Calibration::parse(&fs::read_to_string(&labels.out).unwrap()).unwrap();
-        let gain =
-            |prompt: &str| shared::routing::learned::foretell_by(Some(&made), prompt, None).gain;
+        let gain = |prompt: &str| {
+            shared::routing::learned::foretell_by(Some(&made), prompt, None)
+                .unwrap()
+                .gain
+        };
         let (river, apples) = (
             gain("What is the name of river number 900 in the table below, if there is any?"),
             gain("How many of the 900 apples are left when 3 friends take half of them each hour?"),

@@ -64,7 +64,7 @@ impl Model {
     pub fn id_in(&self, scope: &Scope) -> String {
         match scope {
             Scope::InRegion => self.id.to_string(),
-            Scope::Geo(_) | Scope::Global => format!("{}.{}", scope.as_str(), self.id),
+            Scope::Geo(_) | Scope::Global => [scope.as_str(), ".", &self.id].concat(),
         }
     }
 }

@@ -190,19 +190,18 @@ impl<'a> Search<'a, '_> {
             let Some(model) = self.catalog.model(ranked.model) else {
                 continue;
             };
-            match self.consider(model, None, true) {
-                Ok(candidate) => {
-                    let others = self.elsewhere_too(model, &candidate, true);
-                    chain.extend(
-                        iter::once(candidate)
-                            .chain(others)
-                            .map(|candidate| Candidate {
-                                quality: ranked.quality,
-                                ..candidate
-                            }),
-                    );
+            let mut everywhere = self.everywhere(model, true);
+            match everywhere.next() {
+                Some(Err(reason)) => rejected.push(reason),
+                None => rejected.push(self.nowhere(model)),
+                Some(Ok(candidate)) => {
+                    let others = everywhere.filter_map(Result::ok);
+                    let all = iter::once(candidate).chain(others);
+                    chain.extend(all.map(|candidate| Candidate {
+                        quality: ranked.quality,
+                        ..candidate
+                    }));
                 }
-                Err(reason) => rejected.push(reason),
             }
         }
         rank(&mut chain, self.facts.budget);
@@ -243,34 +242,42 @@ impl<'a> Search<'a, '_> {
         if let Some(scope) = exact.or_else(|| scopes().find(within)) {
             return self.fit(model, model.id_in(&scope), scope, auto);
         }
-        let reason = match (wanted, scopes().next()) {
-            (Some(wanted), Some(other)) => {
-                let (wanted, other) = (wanted.as_str(), model.id_in(&other));
-                format!(
-                    "the scope {wanted} is not open from {region}; without the prefix, {other} would answer"
-                )
-            }
-            _ => self.absent(model),
+        let (Some(wanted), Some(other)) = (wanted, scopes().next()) else {
+            return Err(self.nowhere(model));
         };
+        let (wanted, other) = (wanted.as_str(), model.id_in(&other));
         Err(Rejected {
             id: model.id.to_string(),
             estimate: None,
-            reason,
+            reason: format!(
+                "the scope {wanted} is not open from {region}; without the prefix, {other} would answer"
+            ),
         })
     }
 
-    /// The same model by its other ids that work here: each has a quota of its own.
+    /// A model by each of its ids that work here, the best one first; each has a quota of its own.
+    fn everywhere(&self, model: &'a Model, auto: bool) -> impl Iterator<Item = Outcome<'a>> {
+        let scopes = model.scopes(&self.policy.region, self.policy.residency);
+        scopes.map(move |scope| self.fit(model, model.id_in(&scope), scope, auto))
+    }
+
+    /// The other ids of a model of which the first is asked already.
     pub(super) fn elsewhere_too(
         &self,
         model: &'a Model,
-        first: &Candidate<'a>,
-        auto: bool,
-    ) -> Vec<Candidate<'a>> {
-        let scopes = model.scopes(&self.policy.region, self.policy.residency);
-        let others = scopes.filter(|scope| Some(*scope) != first.scope);
-        others
-            .filter_map(|scope| self.fit(model, model.id_in(&scope), scope, auto).ok())
-            .collect()
+        first: Option<Scope>,
+    ) -> impl Iterator<Item = Candidate<'a>> {
+        let all = self.everywhere(model, false).filter_map(Result::ok);
+        all.filter(move |candidate| candidate.scope != first)
+    }
+
+    /// No id of a model works here.
+    fn nowhere(&self, model: &Model) -> Rejected {
+        Rejected {
+            id: model.id.to_string(),
+            estimate: None,
+            reason: self.absent(model),
+        }
     }
 
     /// Whether what runs in one scope stays within another, as seen from here: a caller who names a geography is not served

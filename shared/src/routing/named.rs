@@ -32,14 +32,11 @@ impl<'a> Search<'a, '_> {
         };
         match outcome {
             Ok(candidate) => {
+                let (model, scope) = (candidate.model, candidate.scope);
                 let mut chain = vec![candidate];
                 // A scope or an ARN that the caller spells out is a promise.
-                if is_bare
-                    && let Some((candidate, model)) = chain
-                        .first()
-                        .and_then(|first| Some((first.clone(), first.model?)))
-                {
-                    chain.extend(self.elsewhere_too(model, &candidate, false));
+                if let Some(model) = model.filter(|_| is_bare) {
+                    chain.extend(self.elsewhere_too(model, scope));
                 }
                 self.conclude(chain, Vec::new(), warnings)
             }

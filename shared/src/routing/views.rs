@@ -102,12 +102,7 @@ fn views(
     today: Date,
 ) -> Option<Views> {
     let calibration = policy.calibration.as_ref();
-    let foretold = Some(learned::foretell_by(
-        calibration,
-        facts.prompt,
-        facts.earlier,
-    ))
-    .filter(|foretold| foretold.is_alike)?;
+    let foretold = learned::foretell_by(calibration, facts.prompt, facts.earlier)?;
     let costs =
         TIERS.map(|tier| expected_cost(catalog, policy, facts, rule.task, tier, &foretold, today));
     let [Some(small), Some(medium), Some(large)] = costs else {

@@ -35,8 +35,6 @@ pub struct Foretold {
     pub output_tokens: u32,
     /// How much of the gain is the doing of the turn before.
     pub context: i32,
-    /// Whether anything alike was learned from; if not, nothing of this is worth much.
-    pub is_alike: bool,
 }
 
 /// By how much a feature has moved the gain, in millionths.
@@ -65,7 +63,8 @@ pub fn foretell(prompt: &str) -> Foretold {
     of(&features::read(prompt), None)
 }
 
-/// What is to be expected of a user turn, corrected by what an operator's own prompts have shown.
+/// What is to be expected of a user turn, corrected by what an operator's own prompts have shown; `None` where nothing alike was
+/// learned from.
 ///
 /// The turn before it counts as context, by a fourth; a turn of a word or two ("and why?") is judged by the turn before alone.
 /// No labelled conversations are to be had, so this share is a choice and not fitted.
@@ -74,14 +73,17 @@ pub fn foretell_by(
     calibration: Option<&Calibration>,
     prompt: &str,
     earlier: Option<&str>,
-) -> Foretold {
+) -> Option<Foretold> {
     let values = features::read(prompt);
-    let last = of(&values, calibration);
-    let earlier = earlier.map(|earlier| of(&features::read(earlier), calibration));
-    match earlier.filter(|earlier| earlier.is_alike) {
-        Some(earlier) if last.is_alike => last.after(&earlier, 4),
-        Some(earlier) if is_scant(&values) => last.after(&earlier, 1),
-        Some(_) | None => last,
+    let share = match is_alike(&values) {
+        true => 4,
+        false if is_scant(&values) => 1,
+        false => return None,
+    };
+    let earlier = earlier.map(features::read).filter(is_alike);
+    match earlier {
+        Some(earlier) => Some(of(&values, calibration).after(&of(&earlier, calibration), share)),
+        None => (share > 1).then(|| of(&values, calibration)),
     }
 }
 
@@ -100,7 +102,6 @@ impl Foretold {
             ],
             gain,
             context: gain - self.gain,
-            is_alike: true,
             ..self
         }
     }
@@ -135,7 +136,6 @@ fn of(values: &Values, calibration: Option<&Calibration>) -> Foretold {
         gain,
         output_tokens: exponential(tokens),
         context: 0,
-        is_alike: is_alike(values),
     }
 }
 

@@ -52,7 +52,7 @@ fn features_are_what_they_say() {
 fn foretelling_allocates_nothing() {
     let long = "Why is the sum of 3 and 4 not \u{221a}49?\n".repeat(2000);
     let allocated = allocation_counter::measure(|| {
-        assert!(foretell_by(None, &long, Some("What is 3 + 4?")).is_alike);
+        assert!(foretell_by(None, &long, Some("What is 3 + 4?")).is_some());
     });
     assert_eq!(allocated.count_total, 0);
 }
@@ -65,24 +65,24 @@ fn the_turn_before_is_context() {
     );
     let alone = |prompt| foretell_by(None, prompt, None);
     let after = |prompt, earlier| foretell_by(None, prompt, Some(earlier));
-    assert_ne!(alone(easy).gain, alone(hard).gain);
-    let (last, before) = (alone(easy), alone(hard));
-    let both = after(easy, hard);
+    let (last, before) = (alone(easy).unwrap(), alone(hard).unwrap());
+    assert_ne!(last.gain, before.gain);
+    let both = after(easy, hard).unwrap();
     assert_eq!(both.gain - last.gain, (before.gain - last.gain) / 4);
     assert_eq!(both.context, both.gain - last.gain);
     assert_eq!(both.output_tokens, last.output_tokens);
     // A word or two say nothing without what they follow.
-    assert!(!alone("And why?").is_alike);
-    let follow_up = after("And why?", hard);
-    assert!(follow_up.is_alike);
+    assert_eq!(alone("And why?"), None);
+    let follow_up = after("And why?", hard).unwrap();
     assert_eq!(
         (follow_up.gain, follow_up.quality),
         (before.gain, before.quality)
     );
     // What is left to the rule stays so, and an earlier turn like nothing that was learned from says nothing.
     let poem = "Write a poem about rivers and rain.";
-    assert!(!after(poem, easy).is_alike);
-    assert_eq!(after(easy, poem), alone(easy));
+    assert_eq!(after(poem, easy), None);
+    assert_eq!(after("And why?", poem), None);
+    assert_eq!(after(easy, poem), Some(last));
 }
 
 /// The same on every processor: whole numbers, and their sums.
@@ -101,7 +101,10 @@ fn scores_stay_what_they_are() {
     ];
     let foretold: Vec<_> = prompts
         .iter()
-        .map(|prompt| (prompt, of(&features::read(prompt), None)))
+        .map(|prompt| {
+            let values = features::read(prompt);
+            (prompt, is_alike(&values), of(&values, None))
+        })
         .collect();
     insta::assert_debug_snapshot!(foretold);
 }
@@ -125,6 +128,7 @@ fn logarithms_are_straight_between_powers_of_two() {
 fn a_calibration_corrects_the_gain_and_the_pressures() {
     let text = "What is the capital of France?";
     let plain = foretell(text);
+    let corrected = |own: &Calibration| foretell_by(Some(own), text, None).unwrap().gain;
     let mut own = Calibration {
         about: "test".into(),
         offset: 100_000,
@@ -132,18 +136,12 @@ fn a_calibration_corrects_the_gain_and_the_pressures() {
         weights: vec![0; COUNT],
         pressures: [3, 2, 1],
     };
-    assert_eq!(
-        foretell_by(Some(&own), text, None).gain,
-        plain.gain + 100_000
-    );
+    assert_eq!(corrected(&own), plain.gain + 100_000);
     own.weights[Feature::Words as usize] = 1_000_000;
     // Six words are 2.75 doublings, as straight lines have it.
-    assert_eq!(
-        foretell_by(Some(&own), text, None).gain,
-        plain.gain + 100_000 + 2_750
-    );
+    assert_eq!(corrected(&own), plain.gain + 100_000 + 2_750);
     own.slope = -1_000_000;
-    assert_eq!(foretell_by(Some(&own), text, None).gain, 100_000 + 2_750);
+    assert_eq!(corrected(&own), 100_000 + 2_750);
     assert_eq!(
         (
             pressure(Some(&own), Budget::LowerCost),
