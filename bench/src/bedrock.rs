@@ -1,7 +1,7 @@
 //! A Bedrock that answers at once, over HTTP or TLS: what is left is the function's own time.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -33,9 +33,18 @@ pub(crate) const DELTAS: usize = 10;
 pub(crate) struct Bedrock {
     /// Where it is.
     pub(crate) url: String,
-    /// The roots that a function must trust to reach it.
-    pub(crate) roots: PathBuf,
+    /// Authorities that vouch for it.
+    pub(crate) roots: Roots,
     shared: Arc<Shared>,
+}
+
+/// Files of authorities; one of each is the Bedrock's own.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    /// Beside it Amazon's, which our functions believe.
+    pub(crate) amazons: String,
+    /// Beside it all of the machine's, which a bare SDK believes.
+    pub(crate) machines: String,
 }
 
 #[derive(Debug, Default)]
@@ -73,12 +82,11 @@ impl Bedrock {
             .with_state(Arc::clone(&shared));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let roots = folder.join("roots.pem");
-        let tls = match wire {
-            Wire::Http => None,
-            Wire::TlsHttp1 => Some(tls(&roots, &[b"http/1.1"])),
-            Wire::Tls => Some(tls(&roots, &[b"h2", b"http/1.1"])),
+        let (acceptor, roots) = match wire {
+            Wire::Http | Wire::TlsHttp1 => tls(folder, &[b"http/1.1"]),
+            Wire::Tls => tls(folder, &[b"h2", b"http/1.1"]),
         };
+        let tls = (wire != Wire::Http).then_some(acceptor);
         let scheme = if tls.is_some() { "https" } else { "http" };
         tokio::spawn(accept(listener, tls, routes, Arc::clone(&shared)));
         Self {
@@ -121,26 +129,32 @@ impl Bedrock {
     }
 }
 
-/// The names that it answers to, as an acceptor of TLS. The roots are the machine's own and the new one, as a function in Lambda reads
-/// a whole bundle, too.
-fn tls(roots: &Path, protocols: &[&[u8]]) -> TlsAcceptor {
+/// An acceptor of TLS with a new certificate, and who vouches for it.
+fn tls(folder: &Path, protocols: &[&[u8]]) -> (TlsAcceptor, Roots) {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = |name: &str, others: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, others.to_owned() + &own.cert.pem()).unwrap();
+        path.display().to_string()
+    };
     let machines = [
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
     ];
-    let bundle = machines
+    let machines = machines
         .iter()
         .find_map(|path| std::fs::read_to_string(path).ok());
-    let bundle = bundle.unwrap_or_default() + &own.cert.pem();
-    std::fs::write(roots, bundle).unwrap();
+    let roots = Roots {
+        amazons: file("amazons.pem", include_str!("../../shared/amazon-roots.pem")),
+        machines: file("machines.pem", &machines.unwrap_or_default()),
+    };
     let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![own.cert.der().clone()], key)
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    TlsAcceptor::from(Arc::new(config))
+    (TlsAcceptor::from(Arc::new(config)), roots)
 }
 
 async fn accept(

@@ -195,7 +195,7 @@ fn log() -> Stdio {
 const LOG: &str = "target/bench/log.txt";
 
 fn environment(runtime_port: u16, bedrock: &Bedrock) -> Vec<(&'static str, String)> {
-    vec![
+    let mut variables = vec![
         (
             "AWS_LAMBDA_RUNTIME_API",
             format!("127.0.0.1:{runtime_port}"),
@@ -212,8 +212,12 @@ fn environment(runtime_port: u16, bedrock: &Bedrock) -> Vec<(&'static str, Strin
         // The router reads the first, a bare SDK the second.
         ("BEDROCK_ENDPOINT", bedrock.url.clone()),
         ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock.url.clone()),
-        ("SSL_CERT_FILE", bedrock.roots.display().to_string()),
-    ]
+    ];
+    // Without TLS it has the authorities that it brings along.
+    if bedrock.url.starts_with("https") {
+        variables.push(("SSL_CERT_FILE", bedrock.roots.amazons.clone()));
+    }
+    variables
 }
 
 fn runtime_api(runtime: Runtime) -> Router {

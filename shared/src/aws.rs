@@ -11,6 +11,8 @@ use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_bedrockruntime::config::SharedCredentialsProvider;
 
+use crate::trust;
+
 /// What a function's environment says.
 pub fn settings(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
     let is_on = |name: &str| {
@@ -21,7 +23,15 @@ pub fn settings(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
     let container = EcsCredentialsProvider::builder().build();
     let credentials = CredentialsProviderChain::first_try("Environment", environment)
         .or_else("Container", container);
-    SdkConfig::builder()
+    let mut settings = SdkConfig::builder();
+    // Whoever names a file or a folder of authorities wants these and no others.
+    if lookup("SSL_CERT_FILE")
+        .or_else(|| lookup("SSL_CERT_DIR"))
+        .is_none()
+    {
+        settings = settings.http_client(trust::amazon_first());
+    }
+    settings
         .behavior_version(BehaviorVersion::latest())
         .region(lookup("AWS_REGION").map(Region::new))
         .credentials_provider(SharedCredentialsProvider::new(credentials))

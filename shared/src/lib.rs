@@ -20,5 +20,6 @@ pub mod nodelay;
 pub mod routing;
 pub mod schema;
 pub mod telemetry;
+mod trust;
 pub mod usd;
 pub mod wire;
