@@ -52,9 +52,9 @@ struct Contender {
 
 impl Contender {
     async fn start(&self, bedrock: &Bedrock) -> Function {
-        // The floor is a bare SDK in this, too: it believes whom the machine believes. As on Lambda, that is a file and no folder.
+        // The floor is a bare SDK in this, too: it believes whom the machine believes, from the bundle alone.
         let machines = ("SSL_CERT_FILE", bedrock.roots.machines.as_str());
-        let variables = (self.name == "floor").then_some(machines);
+        let variables = self.name.starts_with("floor").then_some(machines);
         Function::start(&self.bootstrap, bedrock, variables.as_slice()).await
     }
 }

@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_bedrockruntime::config::SharedCredentialsProvider;
 
@@ -19,18 +20,19 @@ pub fn settings(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
         let value = lookup(name);
         value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
     };
-    let environment = EnvironmentVariableCredentialsProvider::new();
-    let container = EcsCredentialsProvider::builder().build();
-    let credentials = CredentialsProviderChain::first_try("Environment", environment)
-        .or_else("Container", container);
+    let is_set = |name: &str| lookup(name).is_some_and(|value| !value.trim().is_empty());
     let mut settings = SdkConfig::builder();
+    let mut provider = ProviderConfig::default();
     // Whoever names a file or a folder of authorities wants these and no others.
-    if lookup("SSL_CERT_FILE")
-        .or_else(|| lookup("SSL_CERT_DIR"))
-        .is_none()
-    {
-        settings = settings.http_client(trust::amazon_first());
+    if !is_set("SSL_CERT_FILE") && !is_set("SSL_CERT_DIR") {
+        let client = trust::amazon_first();
+        provider = provider.with_http_client(client.clone());
+        settings = settings.http_client(client);
     }
+    let environment = EnvironmentVariableCredentialsProvider::new();
+    let container = EcsCredentialsProvider::builder().configure(&provider);
+    let credentials = CredentialsProviderChain::first_try("Environment", environment)
+        .or_else("Container", container.build());
     settings
         .behavior_version(BehaviorVersion::latest())
         .region(lookup("AWS_REGION").map(Region::new))

@@ -10,7 +10,7 @@ use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2
 use lambda_http::lambda_runtime;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, IntoResponse, LambdaEvent, StreamAdapter, http};
-use serde::de::Error;
+use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tower::ServiceExt;
@@ -62,14 +62,20 @@ impl Event {
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        struct Versioned<'a> {
+        #[serde(rename_all = "camelCase")]
+        struct Outline<'a> {
             #[serde(borrow)]
             version: Option<&'a RawValue>,
+            raw_path: Option<IgnoredAny>,
         }
         let event = <&RawValue>::deserialize(deserializer)?.get();
         let read = || -> serde_json::Result<LambdaRequest> {
-            let version = serde_json::from_str::<Versioned<'_>>(event)?.version;
-            if version.is_some_and(|version| version.get() == r#""2.0""#) {
+            let outline: Outline<'_> = serde_json::from_str(event)?;
+            let is_second = match outline.version {
+                Some(version) => version.get() == r#""2.0""#,
+                None => outline.raw_path.is_some(),
+            };
+            if is_second {
                 let event = serde_json::from_str::<ApiGatewayV2httpRequest>(event)?;
                 return Ok(LambdaRequest::ApiGatewayV2(event));
             }
@@ -77,11 +83,20 @@ impl<'de> Deserialize<'de> for Event {
             Ok(LambdaRequest::ApiGatewayV1(event))
         };
         read().map(Self).map_err(|error| {
-            D::Error::custom(format!(
-                "an event of neither API Gateway nor a function URL: {error}"
-            ))
+            let why = without_values(&error);
+            D::Error::custom(format!("no event of API Gateway or a function URL: {why}"))
         })
     }
+}
+
+/// What is wrong, without the values in serde's words: they are the caller's, and the runtime logs this.
+fn without_values(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    if words.starts_with("missing field") {
+        return words;
+    }
+    let (line, column) = (error.line(), error.column());
+    format!("unexpected value at line {line} column {column}")
 }
 
 /// An answer that leaves in one piece. `lambda_http` would look at its charset, with tables of all that the web has ever known, which
@@ -135,17 +150,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_says_why() {
+    fn an_event_without_a_version_is_known_by_its_path() {
+        let mut event: serde_json::Value =
+            serde_json::from_str(include_str!("../../events/invoke-http.json")).unwrap();
+        event.as_object_mut().unwrap().remove("version");
+        let read = read(&event.to_string());
+        assert!(matches!(read, Ok(LambdaRequest::ApiGatewayV2(_))));
+    }
+
+    #[test]
+    fn what_is_no_event_says_why_and_not_what() {
         for (event, why) in [
             ("{}", "missing field `httpMethod`"),
-            (r#"{"key1":"value1"}"#, "missing field `httpMethod`"),
+            (r#"{"key1":"secret"}"#, "missing field `httpMethod`"),
             (r#"{"version":"2.0"}"#, "missing field `requestContext`"),
             (r#"{"version":2}"#, "missing field `httpMethod`"),
-            ("[]", "invalid length 0"),
-            ("null", "invalid type: null"),
+            (r#""secret""#, "unexpected value at line 1 column 8"),
+            (r#"{"httpMethod":"a secret"}"#, "unexpected value at line 1"),
+            (
+                r#"{"isBase64Encoded":"secret"}"#,
+                "unexpected value at line 1",
+            ),
+            ("[]", "unexpected value at line 1"),
+            ("null", "unexpected value at line 1"),
         ] {
             let error = read(event).unwrap_err();
-            assert!(error.contains(why), "{event}: {error}");
+            assert!(
+                error.contains(why) && !error.contains("secret"),
+                "{event}: {error}"
+            );
         }
     }
 }

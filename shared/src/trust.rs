@@ -1,7 +1,7 @@
 //! Whom a function's clients believe: Amazon's own authorities, and the system's where those do not do.
 //!
-//! A system believes some 140 authorities, and reading them is four fifths of what a function does before its first event. AWS's endpoints are
-//! signed by five. Should that change, or should somebody look into the calls on their way, the first call finds out, and it and all
+//! A system believes some 140 authorities, and reading them is four fifths of what a bare function computes before its first event. AWS's
+//! endpoints are signed by five. Should that change, or should somebody look into the calls on their way, the first call finds out, and it and all
 //! others go by the system's.
 
 use std::error::Error;
@@ -15,6 +15,8 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -22,7 +24,6 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use rustls::CertificateError;
 
 const AMAZON: &[u8] = include_bytes!("../amazon-roots.pem");
 
@@ -77,6 +78,10 @@ impl HttpClient for Trusting {
         connectors.push((limits, connector.clone()));
         connector
     }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        Some(ConnectorMetadata::new("hyper", Some("1.x".into())))
+    }
 }
 
 /// Connections by the SDK's own defaults, but for the store.
@@ -120,15 +125,19 @@ impl HttpConnector for Doubting {
         if let Some(then) = self.0.fallen_back.get() {
             return then.call(request);
         }
-        let Some(again) = request.try_clone() else {
+        let Some(mut again) = request.try_clone() else {
             return self.0.first.call(request);
         };
+        // A copy lacks it, and without it a broken connection cannot be kept from being used again.
+        if let Some(connection) = request.extension::<CaptureSmithyConnection>() {
+            again.add_extension(connection.clone());
+        }
         let stores = Arc::clone(&self.0);
         HttpConnectorFuture::new(async move {
             match stores.first.call(request).await {
-                Err(error) if is_of_an_unknown_issuer(&error) => {
+                Err(error) if is_of_a_certificate(&error) => {
                     tracing::warn!(
-                        "the other side's certificate is not from Amazon; from here on the system's authorities are believed"
+                        "Amazon has not signed the other side's certificate; from here on the system's authorities are believed"
                     );
                     stores.then().call(again).await
                 }
@@ -138,11 +147,13 @@ impl HttpConnector for Doubting {
     }
 }
 
-/// Whether a handshake ended because nobody who is believed has signed the certificate.
-fn is_of_an_unknown_issuer(error: &ConnectorError) -> bool {
-    let cause = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-    iter::successors(Some(error as &dyn Error), |error| inner(*error))
-        .any(|error| error.downcast_ref() == Some(&cause))
+/// Whether a handshake ended because of the other side's certificates, and so before anything was sent. Which error it is depends on what
+/// else the other side sends along; the second store looks at all of it anew.
+fn is_of_a_certificate(error: &ConnectorError) -> bool {
+    iter::successors(Some(error as &dyn Error), |error| inner(*error)).any(|error| {
+        let error = error.downcast_ref();
+        matches!(error, Some(rustls::Error::InvalidCertificate(_)))
+    })
 }
 
 /// What an error stems from; `io::Error` passes by the error that it holds.
@@ -189,14 +200,21 @@ mod tests {
 
     impl Server {
         async fn start() -> Self {
+            Self::sending_along(&[]).await
+        }
+
+        /// One that sends something else behind its certificate.
+        async fn sending_along(more: &[&'static [u8]]) -> Self {
             let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
             let key = PrivateKeyDer::Pkcs8(pair.signing_key.serialize_der().into());
             let provider = rustls::crypto::aws_lc_rs::default_provider();
+            let more = more.iter().map(|more| CertificateDer::from(*more));
+            let chain = iter::once(pair.cert.der().clone()).chain(more).collect();
             let config = ServerConfig::builder_with_provider(provider.into())
                 .with_safe_default_protocol_versions()
                 .unwrap()
                 .with_no_client_auth()
-                .with_single_cert(vec![pair.cert.der().clone()], key)
+                .with_single_cert(chain, key)
                 .unwrap();
             let acceptor = TlsAcceptor::from(Arc::new(config));
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -270,6 +288,14 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(invoke(&client).await.unwrap().body, b"{}");
         }
+        server.is_doubted(1).await;
+    }
+
+    #[tokio::test]
+    async fn whatever_is_wrong_with_the_chain_the_system_has_the_last_word() {
+        let server = Server::sending_along(&[b"no certificate"]).await;
+        let client = server.client(amazon(), server.own());
+        assert_eq!(invoke(&client).await.unwrap().body, b"{}");
         server.is_doubted(1).await;
     }
 
