@@ -31,8 +31,9 @@ const LENGTHS: [usize; 5] = [200, 2_000, 4_000, 12_000, 100_000];
 
 /// A question about a text, as long as wanted.
 fn prompt(length: usize) -> String {
+    // One that the learned router has a view of.
     const QUESTION: &str =
-        "Explain what went wrong here and suggest how to keep it from happening again.\n\n";
+        "What went wrong here, and what would have kept it from happening at all?\n\n";
     const TEXT: &str = "On Tuesday evening the checkout of the shop became slow for about forty minutes. The first alarm came \
         from the payment provider, whose callbacks were no longer accepted in time; our own dashboards looked healthy until \
         the queue of open orders passed two thousand. Two engineers restarted the workers, which helped for a moment. The \
