@@ -20,6 +20,5 @@ pub mod nodelay;
 pub mod routing;
 pub mod schema;
 pub mod telemetry;
-mod trust;
 pub mod usd;
 pub mod wire;

@@ -1,8 +1,8 @@
 //! Whom a function's clients believe: Amazon's own authorities, and the system's where those do not do.
 //!
 //! A system believes some 140 authorities, and reading them is four fifths of what a bare function computes before its first event. AWS's
-//! endpoints are signed by five. Should that change, or should somebody look into the calls on their way, the first call finds out, and it and all
-//! others go by the system's.
+//! endpoints are signed by five. Should that change, or should somebody look into the calls on their way, the first call finds out, and it
+//! and all others go by the system's.
 
 use std::error::Error;
 use std::io;
@@ -25,10 +25,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-const AMAZON: &[u8] = include_bytes!("../amazon-roots.pem");
+const AMAZON: &[u8] = include_bytes!("../../amazon-roots.pem");
 
 /// Believes Amazon's authorities, then the system's.
-pub(crate) fn amazon_first() -> SharedHttpClient {
+pub(super) fn amazon_first() -> SharedHttpClient {
     let amazon = TrustStore::empty().with_pem_certificate(AMAZON);
     SharedHttpClient::new(Trusting::new(amazon, TrustStore::default()))
 }
@@ -137,7 +137,7 @@ impl HttpConnector for Doubting {
             match stores.first.call(request).await {
                 Err(error) if is_of_a_certificate(&error) => {
                     tracing::warn!(
-                        "Amazon has not signed the other side's certificate; from here on the system's authorities are believed"
+                        "the other side's certificate does not hold by Amazon's authorities; from here on the system's are believed"
                     );
                     stores.then().call(again).await
                 }

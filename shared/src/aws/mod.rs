@@ -12,7 +12,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_bedrockruntime::config::SharedCredentialsProvider;
 
-use crate::trust;
+mod trust;
 
 /// What a function's environment says.
 pub fn settings(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
